@@ -1,0 +1,1 @@
+"""Which children a query shows, and in which order."""

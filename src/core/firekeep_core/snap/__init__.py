@@ -1,0 +1,1 @@
+"""Immutable values: keys, paths, nodes, JSON, hashes and server values."""

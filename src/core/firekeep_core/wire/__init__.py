@@ -1,0 +1,1 @@
+"""The text on the wire: splitting, envelopes, compound hashes."""

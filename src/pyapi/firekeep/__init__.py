@@ -1,0 +1,1 @@
+"""Firebase Realtime Database client that works offline."""
