@@ -52,8 +52,8 @@ cdef void xor_mask(
     cdef Py_ssize_t i
     for i in range(8):
         turned[i] = mask[(offset + i) & 3]
-    memcpy(&wide, turned, 8)
     i = 0
+    memcpy(&wide, turned, 8)
     while i + 8 <= size:
         memcpy(&word, data + i, 8)
         word ^= wide
@@ -193,10 +193,8 @@ cdef class FrameReader:
     def take_controls(self):
         """Return the control frames (opcode, payload) that came since the last call, in order."""
         taken = self.controls
-        if taken:
-            self.controls = []
-            return taken
-        return []
+        self.controls = []
+        return taken
 
     cdef int read(self, const uint8_t *data, Py_ssize_t size) except -1:
         cdef const uint8_t *at = data
