@@ -19,7 +19,6 @@ CXX = {"firekeep_core.store.lru"}
 
 DIRECTIVES = {
     "language_level": "3",
-    "freethreading_compatible": True,
     "auto_pickle": False,
     "wraparound": False,
     "boundscheck": DEBUG,
@@ -57,7 +56,8 @@ def extension(pyx: Path) -> Extension:
         name,
         [pyx.as_posix()],
         language="c++" if cxx else "c",
-        include_dirs=[pyx.parent.as_posix()],
+        # word.h lies in snap and is part of word.pxd, which every layer may cimport
+        include_dirs=[pyx.parent.as_posix(), (CORE / "firekeep_core/snap").as_posix()],
         depends=[flavour_stamp()],
         define_macros=MACROS,
         extra_compile_args=CXXFLAGS if cxx else CFLAGS,
