@@ -1,0 +1,1 @@
+"""The sans-I/O engine: user calls and messages in, effects out; one writer."""

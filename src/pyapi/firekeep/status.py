@@ -1,0 +1,46 @@
+"""What is known about a database's connection, credential and queue at one moment."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["AuthState", "ConnectionState", "Status"]
+
+ConnectionState = Literal["offline", "waiting", "connecting", "authenticating", "online", "shutdown"]
+"""``offline``: by `go_offline`, before entry, or after leaving; ``waiting``: for the next attempt;
+``shutdown``: the server told the client to stay away, `go_online` tries again."""
+
+AuthState = Literal["signed_out", "pending", "valid", "expired"]
+"""``pending``: a credential is held and not yet accepted; ``expired``: the server refused it, and
+nothing is sent until another one is accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One moment of a database; never changes.
+
+    Example::
+
+        if db.status.connection != "online":
+            print(db.status.last_error)
+    """
+
+    connection: ConnectionState
+    reason: str | None
+    """Why there is no connection, where the server or the network gave a reason."""
+    auth: AuthState
+    pending_writes: int
+    """Writes that wait for the server's answer, sent or not."""
+    pending_bytes: int
+    """Their estimated size."""
+    oldest_pending_ms: int | None
+    """Age of the oldest of them in ms; None if there are none."""
+    last_synced_ms: int | None
+    """When something last arrived from the server, in ms since 1970 by the local clock."""
+    clock_offset_ms: int | None
+    """Server time minus local time in ms; None before the first connection."""
+    cache_bytes: int
+    """Estimated size of the data held in memory for live queries."""
+    disk_bytes: int
+    """Size of what is kept on disk; 0 without persistence."""
+    last_error: Exception | None
+    """The last failure of the connection, the credential or a callback."""
