@@ -1,0 +1,227 @@
+"""Every error that firekeep raises on purpose, in one tree.
+
+::
+
+    FirekeepError
+    ├── InvalidArgument (ValueError)    a bad argument: raised at once, nothing is changed
+    │   ├── InvalidPath                 a path with a forbidden key, too long or too deep
+    │   ├── InvalidKey                  a key that is empty, too long or has a forbidden character
+    │   ├── InvalidValue                a value that has no place in a JSON tree
+    │   ├── InvalidQuery                order, bounds and limits that make no sense together
+    │   └── InvalidUrl                  a database or proxy address that cannot be understood
+    ├── UsageError (RuntimeError)       a correct call at the wrong moment
+    │   ├── DatabaseClosed              the database has been left
+    │   ├── ConfiguredTooLate           a setter that had to come before the database was entered
+    │   ├── PersistenceInUse            another database or process holds this directory
+    │   ├── QueueFull                   too many or too large writes are waiting
+    │   └── BufferOverflow              a consumer fell behind its bounded buffer
+    ├── ServerError  .code .text .path  the server said no
+    │   ├── PermissionDenied            permission_denied: the rules forbid it
+    │   ├── DataStale                   datastale: the guarding hash did not match
+    │   ├── ExpiredToken                expired_token
+    │   ├── InvalidToken                invalid_token
+    │   ├── TooBig                      too_big, write_too_big
+    │   └── Unavailable                 unavailable
+    ├── WriteFailed                     a write of ours that the server did not refuse
+    │   ├── WriteCancelled              taken out of the queue before it was sent
+    │   ├── MaybeApplied                in flight when the connection broke, and not sent again
+    │   ├── TransactionAborted          ended by another write or by its own function
+    │   └── TooManyRetries              the data changed under a transaction 25 times
+    ├── NotAvailable                    a read that has nothing to give
+    │   ├── Offline                     only the server knows, and there is no connection
+    │   ├── NotCached                   asked of the cache alone, which does not know
+    │   └── TimedOut (TimeoutError)     the server did not answer in time
+    ├── Disconnected                    the connection could not be made, or has ended
+    ├── ProtocolError                   the peer broke the protocol
+    └── StorageError                    the disk did not do what it was asked
+        ├── CorruptRecord               a stored record that cannot be read back
+        └── StorageFull                 no space is left for a write
+
+Catching one of them::
+
+    try:
+        await reference.set(10)
+    except firekeep.exceptions.PermissionDenied as error:
+        print(error.path, error.text)
+"""
+
+from firekeep_core.errors import (
+    CorruptRecord,
+    FirekeepError,
+    InvalidArgument,
+    InvalidKey,
+    InvalidPath,
+    InvalidQuery,
+    InvalidUrl,
+    InvalidValue,
+    ProtocolError,
+    StorageError,
+    StorageFull,
+    UsageError,
+)
+
+__all__ = [
+    "BufferOverflow",
+    "ConfiguredTooLate",
+    "CorruptRecord",
+    "DataStale",
+    "DatabaseClosed",
+    "Disconnected",
+    "ExpiredToken",
+    "FirekeepError",
+    "InvalidArgument",
+    "InvalidKey",
+    "InvalidPath",
+    "InvalidQuery",
+    "InvalidToken",
+    "InvalidUrl",
+    "InvalidValue",
+    "MaybeApplied",
+    "NotAvailable",
+    "NotCached",
+    "Offline",
+    "PermissionDenied",
+    "PersistenceInUse",
+    "ProtocolError",
+    "QueueFull",
+    "ServerError",
+    "StorageError",
+    "StorageFull",
+    "TimedOut",
+    "TooBig",
+    "TooManyRetries",
+    "TransactionAborted",
+    "Unavailable",
+    "UsageError",
+    "WriteCancelled",
+    "WriteFailed",
+    "server_error",
+]
+
+
+class DatabaseClosed(UsageError):
+    """The database has been left; nothing more can be asked of it."""
+
+
+class ConfiguredTooLate(UsageError):
+    """A setting that is read when the database is entered was changed after that."""
+
+
+class PersistenceInUse(UsageError):
+    """The directory with the stored data is held by another database or process."""
+
+
+class QueueFull(UsageError):
+    """A write would exceed the number or the size of writes that may wait; it was not applied."""
+
+
+class BufferOverflow(UsageError):
+    """A consumer of events fell behind its bounded buffer; what it missed is lost to it."""
+
+
+class ServerError(FirekeepError):
+    """The server answered a request, or ended a listen, with a status other than ok.
+
+    Source: wire §3.6.
+    """
+
+    code: str
+    """The status as it was on the wire, such as ``permission_denied``."""
+    text: str
+    """What the server said for humans; may be empty."""
+    path: str | None
+    """The location that the request was about; None where there is none."""
+
+    def __init__(self, code: str, text: str = "", path: str | None = None) -> None:
+        super().__init__(code, text, path)
+        self.code = code
+        self.text = text
+        self.path = path
+
+    def __str__(self) -> str:
+        """Return the status, the place and what the server said."""
+        place = "" if self.path is None else f" at {self.path}"
+        return f"{self.code}{place}: {self.text}" if self.text else f"{self.code}{place}"
+
+
+class PermissionDenied(ServerError):
+    """The security rules forbid it for the user who asked."""
+
+
+class DataStale(ServerError):
+    """The data were not those that the request's hash stands for."""
+
+
+class ExpiredToken(ServerError):
+    """The credential was right once; a fresh one is needed."""
+
+
+class InvalidToken(ServerError):
+    """The server cannot read or does not trust the credential."""
+
+
+class TooBig(ServerError):
+    """The request, or its answer, is larger than the server allows."""
+
+
+class Unavailable(ServerError):
+    """The server cannot answer for the moment."""
+
+
+class WriteFailed(FirekeepError):
+    """A write ended without the server having refused it."""
+
+
+class WriteCancelled(WriteFailed):
+    """The write was taken out of the queue before it was sent."""
+
+
+class MaybeApplied(WriteFailed):
+    """The connection broke before the answer; the write may have happened, and is not repeated."""
+
+
+class TransactionAborted(WriteFailed):
+    """The transaction ended without a result of its own."""
+
+
+class TooManyRetries(WriteFailed):
+    """The data kept changing under the transaction until it gave up."""
+
+
+class NotAvailable(FirekeepError):
+    """A read could not be answered."""
+
+
+class Offline(NotAvailable):
+    """Only the server could answer, and there is no connection to it."""
+
+
+class NotCached(NotAvailable):
+    """Only the cache was asked, and it does not know the whole answer."""
+
+
+class TimedOut(NotAvailable, TimeoutError):
+    """The server did not answer in the time given."""
+
+
+class Disconnected(FirekeepError):
+    """The connection could not be made, or has ended; another attempt may succeed."""
+
+
+_BY_STATUS: dict[str, type[ServerError]] = {
+    "permission_denied": PermissionDenied,
+    "datastale": DataStale,
+    "expired_token": ExpiredToken,
+    "invalid_token": InvalidToken,
+    "too_big": TooBig,
+    "write_too_big": TooBig,
+    "unavailable": Unavailable,
+}
+
+
+def server_error(status: str, text: str = "", path: str | None = None) -> ServerError:
+    """Return the error for a status of the wire; an unknown one is a plain `ServerError`.
+
+    Source: wire §3.6.
+    """
+    return _BY_STATUS.get(status, ServerError)(status, text, path)
