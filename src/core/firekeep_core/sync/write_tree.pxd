@@ -1,0 +1,86 @@
+from ..snap.path cimport Path
+from ..snap.word cimport fk_key, fk_word
+
+cimport cython
+
+
+@cython.final
+cdef class WriteEntry:
+    # What one write does to one location. An update has an entry for each of its
+    # paths, all with the id of the write.
+    cdef readonly long id
+    cdef readonly bint visible
+    cdef bint priority              # sets only the priority of the location
+    cdef fk_word word               # owned; may hold unresolved increments
+    cdef list increments            # of Increment, None if there are none
+    cdef WriteNode place
+
+    cdef bint seen_by(self, Reading reading)
+    cdef bint is_nothing(self)
+
+@cython.final
+cdef class Increment:
+    # One unresolved increment inside an entry.
+    cdef Path path                  # from the entry's location
+    cdef bint absorbed              # the server's value includes it already (sync-engine §5.7)
+
+@cython.final
+cdef class WriteNode:
+    # A location at or above pending writes.
+    cdef WriteNode parent
+    cdef fk_key key                 # owned
+    cdef dict children              # key word -> WriteNode; None without any
+    cdef list entries               # WriteEntry in id order; None without any
+    cdef list priorities            # entries for the priority alone, likewise
+    cdef long solid                 # visible entries below, at any depth, that put something there
+
+@cython.final
+cdef class Reading:
+    # Which writes a reader wants to see.
+    cdef bint hidden
+    cdef object exclude             # ids not to be seen
+
+@cython.final
+cdef class WriteTree:
+    cdef WriteNode root
+    cdef dict records               # id -> list of WriteEntry
+    cdef readonly long last_id
+    cdef long increments            # how many entries hold increments
+
+    cdef WriteEntry insert(self, long write_id, Path path, fk_word word, bint visible)
+    cdef WriteNode find(self, const fk_key *path, Py_ssize_t length)
+    cdef bint covers(self, const fk_key *path, Py_ssize_t length)
+    cdef bint touches(self, const fk_key *path, Py_ssize_t length)
+    # The value at a location over its server value; server borrowed, result owned.
+    cdef fk_word value(self, const fk_key *path, Py_ssize_t length, fk_word server)
+    cdef fk_word value_for(
+        self, const fk_key *path, Py_ssize_t length, fk_word server, Reading reading
+    )
+    # `shown` (owned) is the value at the location before something changed at
+    # `path` + `below`; returns what it is now, from the server value after the change.
+    cdef fk_word revalue(
+        self,
+        const fk_key *path,
+        Py_ssize_t length,
+        fk_word server,
+        fk_word shown,
+        const fk_key *below,
+        Py_ssize_t depth,
+    )
+    cdef fk_word value_before(
+        self,
+        const fk_key *path,
+        Py_ssize_t length,
+        fk_word server,
+        long before,
+        Reading reading,
+    )
+    cdef fk_word cover(
+        self,
+        const fk_key *path,
+        Py_ssize_t length,
+        fk_word server,
+        long before,
+        Reading reading,
+        long *after,
+    )
