@@ -118,7 +118,9 @@ cdef fk_word scalar_from_python(object value) except? 0:
         try:
             number = <double>int(value)
         except OverflowError:
-            raise InvalidValue(f"a number too large for a double: {str(value)[:80]}") from None
+            raise InvalidValue(
+                f"an integer of {int(value).bit_length()} bits is too large for a double"
+            ) from None
         return fk_from_double(number)
     if isinstance(value, float):
         number = value
