@@ -240,20 +240,13 @@ async def test_a_ping_is_answered_although_no_message_came() -> None:
 
 
 async def test_messages_before_the_servers_goodbye_are_returned_first() -> None:
-    async def handler(peer: Peer) -> None:
-        await peer.accept()
-        peer.protocol.send_text(b"a")
-        peer.protocol.send_close(1001, "moved")
-        await peer.flush()
-        await peer.read_to_end()
+    goodbye = encode_control(CLOSE, struct.pack("!H", 1001) + b"moved")
+    socket = WebSocket(ScriptedStream(encode_text("a") + goodbye), is_client=True)
 
-    async with serving(handler) as url:
-        socket = await connect(url)
-        assert await collect(socket, 1) == [b"a"]
-        for _ in range(2):
-            with pytest.raises(Disconnected, match="closed the connection with 1001 'moved'"):
-                await socket.receive()
-        await socket.aclose()
+    assert await socket.receive() == [b"a"]
+    for _ in range(2):
+        with pytest.raises(Disconnected, match="closed the connection with 1001 'moved'"):
+            await socket.receive()
 
 
 async def test_an_end_without_a_goodbye_is_a_disconnection() -> None:
@@ -284,15 +277,11 @@ async def test_a_hostile_frame_is_an_error_after_the_messages_before_it() -> Non
 
 
 async def test_a_message_beyond_the_limit_is_refused() -> None:
-    async def handler(peer: Peer) -> None:
-        await peer.accept(then=encode_text("a" * 101))
-        await peer.read_to_end()
+    stream = ScriptedStream(encode_text("a" * 101))
+    socket = WebSocket(stream, is_client=True, max_message_bytes=100)
 
-    async with serving(handler) as url:
-        socket = await connect(url, max_message_bytes=100)
-        with pytest.raises(ProtocolError, match="allowed are 100"):
-            await socket.receive()
-        await socket.aclose()
+    with pytest.raises(ProtocolError, match="allowed are 100"):
+        await socket.receive()
 
 
 async def test_closing_says_goodbye_and_is_done_once() -> None:
