@@ -7,6 +7,7 @@ and from nowhere else. Every test runs at the root and below a path without data
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.conformance.model_adapter import ModelCaseEngine
@@ -43,7 +44,7 @@ CASES = load()
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
 @pytest.mark.parametrize("case", [case for _, case in CASES], ids=[name for name, _ in CASES])
 def test_an_engine_raises_the_events_of_the_case(
-    case: Mapping[str, object], engine: Callable[[], CaseEngine], base: str
+    case: Mapping[str, Any], engine: Callable[[], CaseEngine], base: str
 ) -> None:
     CaseRun(engine(), base).run(case)
 

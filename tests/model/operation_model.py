@@ -88,14 +88,14 @@ def replace_all(view: View, value: Tree, tag: int | None) -> None:
 
 
 def overwrite_below(view: View, rest: Keys, value: Tree, tag: int | None) -> None:
-    knowledge = view.knowledge
+    key, knowledge = rest[0], view.knowledge
     filters = (tag is not None or knowledge.filtered) and not view.query.loads_all
     if len(rest) > 1 and not knowledge.holds(rest) and not (filters and not knowledge.filtered):
         return  # deep data that are meant for another listener
     server = update(knowledge.server, rest, value)
     knowledge.server = view.query.filter(server) if filters else server
     knowledge.filtered = filters
-    hear(view, rest[0])
+    hear(view, key)
 
 
 def merge_view(view: View, path: Keys, children: list[tuple[Keys, Tree]], tag: int | None) -> None:

@@ -9,7 +9,7 @@ an Empty child (I-2).
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 Tree: TypeAlias = "bool | int | float | str | dict[str, Tree] | None"
 Keys: TypeAlias = tuple[str, ...]
@@ -34,20 +34,19 @@ def from_export(data: Any) -> Tree:
     if data is None or isinstance(data, bool | int | float | str):
         return data
     if isinstance(data, list):
-        return from_export({str(index): child for index, child in enumerate(data)})
+        data = {str(index): child for index, child in enumerate(cast(list[Any], data))}
     assert isinstance(data, dict)
+    data = cast(dict[str, Any], data)
     priority = data.get(PRIORITY)
     if VALUE in data:
         return with_priority(from_export(data[VALUE]), priority)
     if SERVER_VALUE in data:
         return with_priority({SERVER_VALUE: data[SERVER_VALUE]}, priority)
-    children = {
-        key: child
-        for key, child in (
-            (key, from_export(child)) for key, child in data.items() if key[0] != "."
-        )
-        if child is not None
-    }
+    children: dict[str, Tree] = {}
+    for key, value in data.items():
+        child = from_export(value)
+        if child is not None and not key.startswith("."):
+            children[key] = child
     return with_priority(children, priority) if children else None
 
 
@@ -199,10 +198,9 @@ def resolve(tree: Tree, existing: Tree, spent: Iterable[Keys] = (), at: Keys = (
 def increment_of(tree: Tree) -> int | float | None:
     """Give the delta of a leaf that is a pending increment."""
     value = leaf_value(tree)
-    if not isinstance(value, dict):
-        return None
-    kind = value.get(SERVER_VALUE)
-    return kind.get("increment") if isinstance(kind, dict) else None
+    kind = value.get(SERVER_VALUE) if isinstance(value, dict) else None
+    delta = kind.get("increment") if isinstance(kind, dict) else None
+    return delta if isinstance(delta, int | float) else None
 
 
 def add(existing: Tree, delta: float) -> int | float:

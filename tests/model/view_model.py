@@ -94,7 +94,7 @@ class Shown:
 
     complete: bool = False
     value: Tree = None
-    items: list[tuple[str, Tree]] = field(default_factory=list)
+    items: list[tuple[str, Tree]] = field(default_factory=list[tuple[str, Tree]])
 
 
 class View:
