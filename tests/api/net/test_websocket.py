@@ -11,7 +11,13 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from firekeep.exceptions import Disconnected, InvalidArgument, InvalidValue, ProtocolError
+from firekeep.exceptions import (
+    Disconnected,
+    InvalidArgument,
+    InvalidUrl,
+    InvalidValue,
+    ProtocolError,
+)
 from firekeep.net.byte_stream import CHUNK_BYTES
 from firekeep.net.transport import Transport
 from firekeep.net.websocket import WebSocket, connect, user_agent
@@ -216,6 +222,12 @@ async def test_the_request_says_who_asks_and_asks_for_no_extension() -> None:
 async def test_a_header_that_would_break_the_request_is_refused(value: str) -> None:
     with pytest.raises(InvalidArgument, match="'X-Name'"):
         await connect("ws://127.0.0.1:1/", headers={"X-Name": value})
+
+
+@pytest.mark.parametrize("url", ["http://host/", "ws:///", "ws://host:port/", "wss://host/#a"])
+async def test_an_address_of_another_kind_is_refused(url: str) -> None:
+    with pytest.raises(InvalidUrl, match="invalid WebSocket URL"):
+        await connect(url)
 
 
 async def test_a_ping_is_answered_although_no_message_came() -> None:

@@ -11,9 +11,10 @@ from typing import cast
 import anyio
 import anyio.lowlevel
 from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidURI
 from websockets.uri import WebSocketURI, parse_uri
 
-from firekeep.exceptions import Disconnected, InvalidArgument, ProtocolError
+from firekeep.exceptions import Disconnected, InvalidArgument, InvalidUrl, ProtocolError
 from firekeep.net.byte_stream import CHUNK_BYTES, ByteStream, close_at_once, read_head
 from firekeep.net.dial import dial
 from firekeep.net.proxy import ProxyAddress
@@ -199,7 +200,7 @@ async def connect(
     Raises:
         Disconnected: the network, the proxy, TLS or the server refuses, or it takes too long.
         ProtocolError: what answers is no WebSocket server.
-        InvalidArgument: a header with a line break or with characters outside Latin-1.
+        InvalidArgument: a header with anything but printable ASCII, or (InvalidUrl) the URL.
 
     Example::
 
@@ -212,7 +213,10 @@ async def connect(
     for name, value in (headers or {}).items():
         if not (name + value).isprintable() or not (name + value).isascii():
             raise InvalidArgument(f"header {name!r:.40}: only printable ASCII is allowed")
-    address = parse_uri(url)
+    try:
+        address = parse_uri(url)
+    except (InvalidURI, ValueError) as error:
+        raise InvalidUrl(f"invalid WebSocket URL {url.partition('?')[0]!r:.120}") from error
     place = f"{address.host}:{address.port}"
     with anyio.move_on_after(timeout_s):
         try:
