@@ -7,7 +7,6 @@ from cpython.dict cimport PyDict_SetItem
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
-from libc.stdint cimport int64_t
 
 cimport cython
 
@@ -27,14 +26,13 @@ from .word cimport (
     fk_from_double,
     fk_is_deferred,
     fk_is_empty,
+    fk_is_list,
     fk_is_map,
     fk_is_number,
     fk_is_string,
     fk_key,
     fk_key_integer,
-    fk_key_is_integer,
     fk_key_text,
-    fk_map_count,
     fk_priority,
     fk_word,
     key_from_str,
@@ -434,7 +432,7 @@ cdef class _Writer:
         cdef object value
         cdef fk_word priority = fk_priority(word) if self.priorities else FK_EMPTY
         if fk_is_map(word):
-            if self.arrays and is_array(word):
+            if self.arrays and fk_is_list(word):
                 return self.write_list(word)
             value = self.write_dict(word)
             if not fk_is_empty(priority):
@@ -470,26 +468,6 @@ cdef class _Writer:
             items.append(self.write(fk_cursor_value(&cursor)))
             if not fk_cursor_next(&cursor):
                 return items
-
-
-cdef bint is_array(fk_word map) noexcept:
-    """Whether all keys are canonical non-negative integers below twice their number."""
-    cdef fk_cursor cursor
-    cdef char buffer[1024]
-    cdef size_t length
-    cdef const char *text
-    fk_cursor_start(&cursor, map, True)     # integer keys come first, so the last decides
-    if not fk_key_is_integer(fk_cursor_key(&cursor)):
-        return False
-    if fk_key_integer(fk_cursor_key(&cursor)) >= <int64_t>(2 * fk_map_count(map)):
-        return False
-    fk_cursor_start(&cursor, map, False)
-    while True:
-        text = fk_key_text(fk_cursor_key(&cursor), buffer, &length)
-        if text[0] == c"-" or (text[0] == c"0" and length > 1):
-            return False
-        if not fk_cursor_next(&cursor):
-            return True
 
 
 cdef object word_to_python(fk_word word, bint arrays):
