@@ -394,6 +394,14 @@ static inline int fk_cursor_previous(fk_cursor *c) {
     return 0;
 }
 
+/* If both stand at the start of the very same run, move both to its last child,
+ * about which nothing need be said either; 1 if so. */
+static inline int fk_cursor_skip_shared(fk_cursor *a, fk_cursor *b) {
+    if (a->run != b->run || a->i || b->i) return 0;
+    a->i = b->i = a->run->head.count - 1;
+    return 1;
+}
+
 /* Index of the first key >= k in a run; *found says whether it is k. */
 static inline int fk_run_find(const fk_run *run, fk_key k, int *found) {
     const uint64_t *keys = fk_run_keys(run);

@@ -66,6 +66,7 @@ cdef extern from "word.h" nogil:
     bint fk_cursor_previous(fk_cursor *c)
     bint fk_cursor_seek(fk_cursor *c, fk_word map, fk_key k, bint strictly_after)
     bint fk_cursor_seek_before(fk_cursor *c, fk_word map, fk_key k)
+    bint fk_cursor_skip_shared(fk_cursor *a, fk_cursor *b)
     fk_key fk_cursor_key(const fk_cursor *c)
     fk_word fk_cursor_value(const fk_cursor *c)
 

@@ -16,13 +16,12 @@ cdef class WriteEntry:
     cdef WriteNode place
 
     cdef bint seen_by(self, Reading reading)
-    cdef bint is_nothing(self)
+    cdef bint is_absorbed(self, Reading reading)
 
 @cython.final
 cdef class Increment:
     # One unresolved increment inside an entry.
     cdef Path path                  # from the entry's location
-    cdef bint absorbed              # the server's value includes it already (sync-engine §5.7)
 
 @cython.final
 cdef class WriteNode:
@@ -36,9 +35,10 @@ cdef class WriteNode:
 
 @cython.final
 cdef class Reading:
-    # Which writes a reader wants to see.
+    # Which writes a reader wants to see. None stands for: the visible ones, all of them.
     cdef bint hidden
-    cdef object exclude             # ids not to be seen
+    cdef object exclude             # ids not to be seen, or None
+    cdef set absorbed               # Increments that the server's value includes, or None
 
 @cython.final
 cdef class WriteTree:
@@ -52,8 +52,7 @@ cdef class WriteTree:
     cdef bint covers(self, const fk_key *path, Py_ssize_t length)
     cdef bint touches(self, const fk_key *path, Py_ssize_t length)
     # The value at a location over its server value; server borrowed, result owned.
-    cdef fk_word value(self, const fk_key *path, Py_ssize_t length, fk_word server)
-    cdef fk_word value_for(
+    cdef fk_word value(
         self, const fk_key *path, Py_ssize_t length, fk_word server, Reading reading
     )
     # `shown` (owned) is the value at the location before something changed at
@@ -66,6 +65,7 @@ cdef class WriteTree:
         fk_word shown,
         const fk_key *below,
         Py_ssize_t depth,
+        Reading reading,
     )
     cdef fk_word value_before(
         self,
@@ -84,3 +84,5 @@ cdef class WriteTree:
         Reading reading,
         long *after,
     )
+
+cdef fk_word increment_word(fk_word deferred, fk_word before)

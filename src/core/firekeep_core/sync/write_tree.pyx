@@ -76,13 +76,11 @@ cdef class WriteEntry:
             return False
         return self.visible or reading.hidden
 
-    cdef bint is_nothing(self):
+    cdef bint is_absorbed(self, Reading reading):
         """Whether the server's value includes all that this entry would do."""
-        cdef Increment increment
-        if self.increments is None or not fk_is_deferred(fk_bare(self.word)):
+        if self.increments is None or reading is None or reading.absorbed is None:
             return False
-        increment = self.increments[0]
-        return increment.absorbed
+        return fk_is_deferred(fk_bare(self.word)) and self.increments[0] in reading.absorbed
 
 
 cdef class WriteNode:
@@ -91,9 +89,10 @@ cdef class WriteNode:
 
 
 cdef class Reading:
-    def __cinit__(self, bint hidden, exclude):
+    def __cinit__(self, bint hidden, exclude, set absorbed):
         self.hidden = hidden
         self.exclude = exclude
+        self.absorbed = absorbed
 
 
 cdef WriteNode child_of(WriteNode node, fk_key key):
@@ -112,7 +111,7 @@ cdef WriteEntry latest(list entries, long after, long before, Reading reading):
         entry = <WriteEntry>entries[i]
         if entry.id <= after:
             return None
-        if entry.id < before and entry.seen_by(reading) and not entry.is_nothing():
+        if entry.id < before and entry.seen_by(reading) and not entry.is_absorbed(reading):
             return entry
     return None
 
@@ -278,10 +277,7 @@ cdef class WriteTree:
                 return False
         return node.entries is not None or node.children is not None or node.priorities is not None
 
-    cdef fk_word value(self, const fk_key *path, Py_ssize_t length, fk_word server):
-        return self.value_before(path, length, server, LONG_MAX, None)
-
-    cdef fk_word value_for(
+    cdef fk_word value(
         self, const fk_key *path, Py_ssize_t length, fk_word server, Reading reading
     ):
         return self.value_before(path, length, server, LONG_MAX, reading)
@@ -334,7 +330,7 @@ cdef class WriteTree:
         retain(word)
         if best.increments is not None:
             earlier = self.value_before(path, length, server, best.id, reading)
-            word = resolve(best, word, path + depth, length - depth, earlier)
+            word = resolve(best, word, path + depth, length - depth, earlier, reading)
             release(earlier)
         return word
 
@@ -346,25 +342,11 @@ cdef class WriteTree:
         fk_word shown,
         const fk_key *below,
         Py_ssize_t depth,
+        Reading reading,
     ):
         cdef long after = -1
-        cdef fk_word base = self.cover(path, length, server, LONG_MAX, None, &after)
-        return relayer(self.find(path, length), base, after, shown, below, depth)
-
-    # ---- increments (sync-engine §5.7) ----------------------------------------
-
-    def pending_increments(self) -> list[tuple[Path, object]]:
-        """Return the location and token of each visible increment, oldest first."""
-        cdef WriteEntry entry
-        cdef Increment increment
-        found = []
-        if self.increments:
-            for write_id in sorted(self.records):
-                for entry in self.records[write_id]:
-                    if entry.increments is not None and entry.visible:
-                        for increment in entry.increments:
-                            found.append((path_of(entry).child(increment.path), increment))
-        return found
+        cdef fk_word base = self.cover(path, length, server, LONG_MAX, reading, &after)
+        return relayer(self.find(path, length), base, after, shown, below, depth, reading)
 
 
 cdef bint has_deferred(fk_word word) noexcept:
@@ -397,7 +379,12 @@ cdef Path path_of(WriteEntry entry):
 
 
 cdef fk_word resolve(
-    WriteEntry entry, fk_word word, const fk_key *place, Py_ssize_t depth, fk_word earlier
+    WriteEntry entry,
+    fk_word word,
+    const fk_key *place,
+    Py_ssize_t depth,
+    fk_word earlier,
+    Reading reading,
 ):
     """``word`` (owned), which lies ``depth`` keys below the entry, without increments.
 
@@ -417,7 +404,9 @@ cdef fk_word resolve(
             steps = increment.path.words + depth
             rest = increment.path.length - depth
             before = get_path(earlier, steps, rest)
-            if increment.absorbed:
+            if reading is not None and reading.absorbed is not None and (
+                increment in reading.absorbed
+            ):
                 leaf = fk_bare(before) if fk_is_leaf(before) else FK_EMPTY
                 retain(leaf)
             else:
@@ -462,7 +451,7 @@ cdef bint certain_to_last(WriteNode node, fk_word base):
 cdef bint puts_something_below(WriteNode node, long after, long before, Reading reading):
     cdef WriteNode child
     cdef WriteEntry entry
-    if node.children is None or (node.solid == 0 and reading is None):
+    if node.children is None or (node.solid == 0 and (reading is None or not reading.hidden)):
         return False
     for child in node.children.values():
         if child.entries is not None:
@@ -471,7 +460,7 @@ cdef bint puts_something_below(WriteNode node, long after, long before, Reading 
                     after < entry.id < before
                     and not fk_is_empty(entry.word)
                     and entry.seen_by(reading)
-                    and not entry.is_nothing()
+                    and not entry.is_absorbed(reading)
                 ):
                     return True
         if puts_something_below(child, after, before, reading):
@@ -487,8 +476,8 @@ cdef void collect(WriteNode node, list found, list steps, long after, long befor
         if entries is not None:
             for entry in entries:
                 if after < entry.id < before and entry.seen_by(reading):
-                    if not entry.is_nothing():
-                        found.append((entry.id, len(found), entry, steps))
+                    if not entry.is_absorbed(reading):
+                        found.append((entry.id, entry.priority, len(found), entry, steps))
     if node.children is not None:
         for child in node.children.values():
             collect(child, found, steps + [child.key], after, before, reading)
@@ -503,7 +492,7 @@ cdef fk_word replay(WriteNode node, fk_word base, long after, long before, Readi
     cdef fk_word word, target
     collect(node, found, [], after, before, reading)
     found.sort()
-    for _, _, entry, steps in found:
+    for _, _, _, entry, steps in found:
         length = len(steps)
         for i in range(length):
             path[i] = steps[i]
@@ -518,7 +507,7 @@ cdef fk_word replay(WriteNode node, fk_word base, long after, long before, Readi
         word = entry.word
         retain(word)
         if entry.increments is not None:
-            word = resolve(entry, word, NULL, 0, get_path(base, path, length))
+            word = resolve(entry, word, NULL, 0, get_path(base, path, length), reading)
         base = set_path(base, path, length, word)
     return base
 
@@ -537,7 +526,7 @@ cdef fk_word own_overwrite(
         release(base)
     else:
         earlier = layer(node, base, after[0], entry.id, reading)
-        word = resolve(entry, word, NULL, 0, earlier)
+        word = resolve(entry, word, NULL, 0, earlier, reading)
         release(earlier)
     after[0] = entry.id
     return word
@@ -588,6 +577,7 @@ cdef fk_word relayer(
     fk_word shown,
     const fk_key *below,
     Py_ssize_t depth,
+    Reading reading,
 ):
     """As ``layer``, knowing that ``shown`` (owned) is right but for ``below``; base owned."""
     cdef WriteEntry entry
@@ -598,22 +588,22 @@ cdef fk_word relayer(
         release(base)
         return result
     if depth == 0:
-        return unless_equal(layer(node, base, after, LONG_MAX, None), shown)
-    base = own_overwrite(node, base, &after, LONG_MAX, None)
-    entry = latest(node.priorities, after, LONG_MAX, None)
+        return unless_equal(layer(node, base, after, LONG_MAX, reading), shown)
+    base = own_overwrite(node, base, &after, LONG_MAX, reading)
+    entry = latest(node.priorities, after, LONG_MAX, reading)
     cdef bint prioritised = (
         entry is not None
         or not fk_is_empty(fk_priority(base))
         or not fk_is_empty(fk_priority(shown))
     )
     if (prioritised and not certain_to_last(node, base)) or below[0] == PRIORITY_KEY:
-        return unless_equal(layer(node, base, after, LONG_MAX, None), shown)
+        return unless_equal(layer(node, base, after, LONG_MAX, reading), shown)
     child = child_of(node, below[0])
     old = fk_child(shown, below[0])
     word = fk_child(base, below[0])
     retain(word)
     retain(old)
-    word = relayer(child, word, after, old, below + 1, depth - 1)
+    word = relayer(child, word, after, old, below + 1, depth - 1, reading)
     if not fk_is_map(shown):
         release(shown)
         shown = FK_EMPTY
@@ -623,12 +613,13 @@ cdef fk_word relayer(
     else:
         result = set_child(shown, below[0], word)
     if fk_is_empty(result):
-        if fk_is_leaf(base) and not puts_something_below(node, after, LONG_MAX, None):
+        if fk_is_leaf(base) and not puts_something_below(node, after, LONG_MAX, reading):
             return base
     elif prioritised:
         priority = fk_bare(entry.word) if entry is not None else fk_priority(base)
-        retain(priority)
-        result = set_priority(result, priority)
+        if not equal(priority, fk_priority(result)):
+            retain(priority)
+            result = set_priority(result, priority)
     release(base)
     return result
 

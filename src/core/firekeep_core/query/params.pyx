@@ -1,0 +1,577 @@
+"""``QueryParams``: which children of a location a query shows, and in which order.
+
+Source: sync-engine §2, wire §3.4 and §6.1.
+"""
+
+import json
+from decimal import Decimal
+
+from ..snap.node cimport Node, new_node, scalar_from_python
+from ..snap.path cimport Path
+from ..snap.word cimport (
+    FK_EMPTY,
+    FK_KEY_MAX,
+    FK_KEY_MIN,
+    fk_child,
+    fk_cursor,
+    fk_cursor_key,
+    fk_cursor_next,
+    fk_cursor_start,
+    fk_cursor_value,
+    fk_is_empty,
+    fk_is_map,
+    fk_key,
+    fk_word,
+    key_from_str,
+    key_to_str,
+    release,
+    release_key,
+    retain,
+    retain_key,
+    set_child,
+)
+from .index cimport BY_KEY, BY_PRIORITY, BY_VALUE, Index, by_child
+
+from ..errors import InvalidPath, InvalidQuery, ProtocolError
+from ..snap.keys import MAX_KEY, MIN_KEY, is_valid_key
+
+cdef object MAX_KEYS = (MAX_KEY, "[MAX_KEY]")
+cdef object MIN_KEYS = (MIN_KEY, "[MIN_KEY]")
+cdef long LARGEST_LIMIT = 2**31 - 1
+
+
+class DefaultQuery:
+    """The class attribute that gives the one default query."""
+
+    def __get__(self, instance: object, owner: object) -> QueryParams:
+        return DEFAULT
+
+
+cdef class Bound:
+    def __cinit__(self):
+        self.word = FK_EMPTY
+
+    def __dealloc__(self):
+        release(self.word)
+        release_key(self.edge)
+
+
+cdef Bound new_bound(object value, str key, bint exclusive, bint by_key, bint at_start):
+    cdef Bound bound = Bound.__new__(Bound)
+    bound.value = value
+    bound.key = key
+    bound.exclusive = exclusive
+    if by_key:
+        bound.edge = key_from_str(value)
+        return bound
+    bound.word = scalar_from_python(value)
+    if key is not None:
+        bound.edge = key_from_str(key)
+    else:
+        # in a range that starts here the ties are in unless it is exclusive, and mirrored
+        bound.edge = FK_KEY_MAX if at_start == exclusive else FK_KEY_MIN
+    return bound
+
+
+cdef object canonical(object value):
+    """One form for each number: 1 for 1.0, 0 for -0.0 (W-48)."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
+        return int(value)
+    return value
+
+
+cdef str number_text(object value):
+    """A number as the wire's canonical JSON writes it: no exponent below 1e21."""
+    cdef str text
+    if isinstance(value, int):
+        if abs(value) <= 2**53:
+            return str(value)
+        value = float(value)
+    text = repr(value)
+    if "e" in text:
+        mantissa, exponent = text.split("e")
+        if -7 <= int(exponent) < 21:
+            text = format(Decimal(text), "f")
+            return text.rstrip("0").rstrip(".") if "." in text else text
+        return f"{mantissa}e{'+' if int(exponent) > 0 else ''}{int(exponent)}"
+    return text.removesuffix('.0') if text.endswith(".0") else text
+
+
+cdef str canonical_json(object value):
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return number_text(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+cdef class QueryParams:
+    """Order, bounds and limit of a query; immutable, equal if they mean the same.
+
+    Each method returns a new query and raises InvalidQuery for a combination that
+    makes no sense, whatever the order of the calls.
+
+    >>> QueryParams.DEFAULT.order_by_child("score").limit_to_last(3).identifier
+    '{"i":"score","l":3,"vf":"r"}'
+    """
+
+    DEFAULT = DefaultQuery()
+
+    def __init__(self):
+        raise TypeError("start from QueryParams.DEFAULT")
+
+    # ---- what it is -------------------------------------------------------------
+
+    @property
+    def loads_all_data(self) -> bool:
+        """Whether there is neither a bound nor a limit."""
+        return self.loads_all
+
+    @property
+    def is_default(self) -> bool:
+        """Whether this loads everything and orders by priority."""
+        return self.loads_all and self.index.by_priority
+
+    @property
+    def order(self) -> str:
+        """``priority``, ``key``, ``value``, or the path of the child that orders."""
+        if self.index.by_key:
+            return "key"
+        if self.index.by_value:
+            return "value"
+        return "priority" if self.child_path is None else self.child_path
+
+    @property
+    def limit(self) -> int | None:
+        """How many children are shown at most; None without a limit."""
+        return None if self.limit_count < 0 else self.limit_count
+
+    @property
+    def anchored(self) -> str:
+        """The side the limit counts from: ``l`` or ``r``."""
+        return "r" if self.from_right else "l"
+
+    def __eq__(self, other) -> bool:
+        if not isinstance(other, QueryParams):
+            return NotImplemented
+        return self is other or self.identifier == (<QueryParams>other).identifier
+
+    def __hash__(self) -> int:
+        return hash(self.identifier)
+
+    def __repr__(self) -> str:
+        return f"QueryParams({self.identifier})"
+
+    # ---- building ------------------------------------------------------------------
+
+    def order_by_child(self, path: str) -> QueryParams:
+        """Order by the value at ``path`` below each child."""
+        if not isinstance(path, str):
+            raise InvalidQuery(f"order_by_child takes a path, not {path!r:.80}")
+        if path in ("$key", "$value", "$priority", ".key", ".value", ".priority"):
+            raise InvalidQuery(f"order_by_child({path!r}): use order_by_{path.lstrip('$.')}() instead")
+        try:
+            place = Path.parse(path)
+        except InvalidPath as error:
+            raise InvalidQuery(f"order_by_child: {error}") from error
+        if not place:
+            raise InvalidQuery("order_by_child takes a path that is not empty")
+        return self.with_order(by_child(place), "/".join(place.keys))
+
+    def order_by_key(self) -> QueryParams:
+        """Order by key."""
+        return self.with_order(BY_KEY, None)
+
+    def order_by_value(self) -> QueryParams:
+        """Order by the children's own values."""
+        return self.with_order(BY_VALUE, None)
+
+    def order_by_priority(self) -> QueryParams:
+        """Order by priority, which is the default."""
+        return self.with_order(BY_PRIORITY, None)
+
+    def start_at(self, value: object, key: str | None = None) -> QueryParams:
+        """Begin with ``value``; with ``key``, among the children that have that value too."""
+        return self.with_start("start_at", value, key, False)
+
+    def start_after(self, value: object, key: str | None = None) -> QueryParams:
+        """Begin after ``value``, or after ``key`` among the children that have that value."""
+        return self.with_start("start_after", value, key, True)
+
+    def end_at(self, value: object, key: str | None = None) -> QueryParams:
+        """End with ``value``; with ``key``, among the children that have that value too."""
+        return self.with_end("end_at", value, key, False)
+
+    def end_before(self, value: object, key: str | None = None) -> QueryParams:
+        """End before ``value``, or before ``key`` among the children that have that value."""
+        return self.with_end("end_before", value, key, True)
+
+    def equal_to(self, value: object, key: str | None = None) -> QueryParams:
+        """Show the children that have exactly ``value``, or of these the one at ``key``."""
+        return self.with_start("equal_to", value, key, False).with_end(
+            "equal_to", value, key, False
+        )
+
+    def limit_to_first(self, limit: int) -> QueryParams:
+        """Show at most the first ``limit`` children."""
+        return self.with_limit("limit_to_first", limit, False)
+
+    def limit_to_last(self, limit: int) -> QueryParams:
+        """Show at most the last ``limit`` children."""
+        return self.with_limit("limit_to_last", limit, True)
+
+    def with_order(self, Index index, child_path: str | None):
+        if self.ordered:
+            raise InvalidQuery(f"the query is ordered by {self.order} already")
+        cdef QueryParams params = copy_of(self)
+        params.index = index
+        params.child_path = child_path
+        params.ordered = True
+        # bounds were read in the default order: read them again in this one
+        if self.start is not None:
+            params.start = read_bound(
+                params, "start", self.start.value, self.start.key, self.start.exclusive, True
+            )
+        if self.end is not None:
+            params.end = read_bound(
+                params, "end", self.end.value, self.end.key, self.end.exclusive, False
+            )
+        return finish(params)
+
+    def with_start(self, call: str, value: object, key: str | None, exclusive: bool):
+        if self.start is not None:
+            raise InvalidQuery(f"{call}: the query has a start already")
+        cdef QueryParams params = copy_of(self)
+        params.start = read_bound(self, call, value, key, exclusive, True)
+        return finish(params)
+
+    def with_end(self, call: str, value: object, key: str | None, exclusive: bool):
+        if self.end is not None:
+            raise InvalidQuery(f"{call}: the query has an end already")
+        cdef QueryParams params = copy_of(self)
+        params.end = read_bound(self, call, value, key, exclusive, False)
+        return finish(params)
+
+    def with_limit(self, call: str, limit: object, from_right: bool):
+        if self.limit_count >= 0:
+            raise InvalidQuery(f"{call}: the query has a limit already")
+        if not isinstance(limit, int) or isinstance(limit, bool) or not 0 < limit <= LARGEST_LIMIT:
+            raise InvalidQuery(f"{call} takes a positive 32-bit integer, not {limit!r:.80}")
+        cdef QueryParams params = copy_of(self)
+        params.limit_count = limit
+        params.from_right = from_right
+        return finish(params)
+
+    # ---- forms -----------------------------------------------------------------------
+
+    def wire(self) -> dict:
+        """Return the ``q`` object of a listen, in the exact form of the JavaScript SDK."""
+        cdef dict form = {}
+        if self.start is not None:
+            form["sp"] = self.start.value
+            if self.start.key is not None:
+                form["sn"] = self.start.key
+            elif self.start.exclusive and not self.index.by_key:
+                form["sn"] = MAX_KEY
+            form["sin"] = not self.start.exclusive
+        if self.end is not None:
+            form["ep"] = self.end.value
+            if self.end.key is not None:
+                form["en"] = self.end.key
+            elif self.end.exclusive and not self.index.by_key:
+                form["en"] = MIN_KEY
+            form["ein"] = not self.end.exclusive
+        if self.limit_count >= 0:
+            form["l"] = self.limit_count
+            form["vf"] = self.anchored
+        if not self.index.by_priority:
+            form["i"] = index_name(self, ".")
+        return form
+
+    def rest_parameters(self) -> dict:
+        """Return the parameters of a REST request, not yet percent-encoded."""
+        cdef dict form = {}
+        if self.is_default:
+            return form
+        form["orderBy"] = json.dumps(index_name(self, "$"), ensure_ascii=False)
+        if self.start is not None:
+            name = "startAfter" if self.start.exclusive else "startAt"
+            form[name] = rest_bound(self.start, MAX_KEY, self.index.by_key)
+        if self.end is not None:
+            name = "endBefore" if self.end.exclusive else "endAt"
+            form[name] = rest_bound(self.end, MIN_KEY, self.index.by_key)
+        if self.limit_count >= 0:
+            form["limitToLast" if self.from_right else "limitToFirst"] = self.limit_count
+        return form
+
+    @staticmethod
+    def from_wire(form: object) -> QueryParams:
+        """Return the query of a client's ``q`` object; raises ProtocolError for a broken one.
+
+        Missing ``sin`` and ``ein`` mean inclusive; the names before and after all keys
+        are accepted in every spelling that clients use.
+        """
+        if not isinstance(form, dict):
+            raise ProtocolError(f"a query is an object, not {form!r:.80}")
+        params = DEFAULT
+        try:
+            index = form.get("i", ".priority")
+            if index == ".key":
+                params = params.order_by_key()
+            elif index == ".value":
+                params = params.order_by_value()
+            elif index != ".priority":
+                params = params.order_by_child(index)
+            if "sp" in form:
+                key, exclusive = form.get("sn"), not form.get("sin", True)
+                if key in MAX_KEYS:
+                    key, exclusive = None, True
+                elif key in MIN_KEYS:
+                    key, exclusive = None, False
+                params = params.with_start("sp", form["sp"], key, exclusive)
+            if "ep" in form:
+                key, exclusive = form.get("en"), not form.get("ein", True)
+                if key in MIN_KEYS:
+                    key, exclusive = None, True
+                elif key in MAX_KEYS:
+                    key, exclusive = None, False
+                params = params.with_end("ep", form["ep"], key, exclusive)
+            if "l" in form:
+                right = form.get("vf", "l" if "sp" in form else "r") == "r"
+                params = params.with_limit("l", form["l"], right)
+        except InvalidQuery as error:
+            raise ProtocolError(f"invalid query {form!r:.200}: {error}") from error
+        return params
+
+    @staticmethod
+    def from_rest(form: dict) -> QueryParams:
+        """Return the query of REST parameters; raises InvalidQuery for broken ones."""
+        params = DEFAULT
+        bounds = ("startAt", "startAfter", "endAt", "endBefore", "equalTo")
+        if "orderBy" not in form:
+            if any(name in form for name in (*bounds, "limitToFirst", "limitToLast")):
+                raise InvalidQuery("orderBy must be defined when other query parameters are defined")
+            return params
+        order = read_json(form["orderBy"], "orderBy")
+        if order == "$key":
+            params = params.order_by_key()
+        elif order == "$value":
+            params = params.order_by_value()
+        elif order == "$priority":
+            params = params.order_by_priority()
+        else:
+            params = params.order_by_child(order)
+        for name in bounds:
+            if name in form:
+                value, key = read_rest_bound(form[name], name)
+                params = {
+                    "startAt": params.start_at,
+                    "startAfter": params.start_after,
+                    "endAt": params.end_at,
+                    "endBefore": params.end_before,
+                    "equalTo": params.equal_to,
+                }[name](value, key)
+        for name in ("limitToFirst", "limitToLast"):
+            if name in form:
+                limit = read_json(str(form[name]), name)
+                params = params.with_limit(name, limit, name == "limitToLast")
+        return params
+
+    # ---- meaning -----------------------------------------------------------------------
+
+    cdef bint in_range(self, fk_key key, fk_word indexed) noexcept:
+        """Whether a child with that key and indexed value lies within the bounds."""
+        cdef int order
+        if self.start is not None:
+            order = self.index.compare(key, indexed, self.start.edge, self.start.word)
+            if order < 0 or (order == 0 and self.start.exclusive):
+                return False
+        if self.end is not None:
+            order = self.index.compare(key, indexed, self.end.edge, self.end.word)
+            if order > 0 or (order == 0 and self.end.exclusive):
+                return False
+        return True
+
+    def matches(self, key: str, Node node not None) -> bool:
+        """Return whether a child lies within the bounds, whatever the limit."""
+        cdef fk_key word = key_from_str(key)
+        cdef bint inside = self.in_range(word, self.index.value_of(node.word))
+        release_key(word)
+        return inside
+
+    def compare(
+        self, key_a: str, Node node_a not None, key_b: str, Node node_b not None
+    ) -> int:
+        """Return -1, 0 or 1 as the first child comes before, with or after the second."""
+        cdef fk_key a = key_from_str(key_a)
+        cdef fk_key b = key_from_str(key_b)
+        cdef int order = self.index.compare(
+            a, self.index.value_of(node_a.word), b, self.index.value_of(node_b.word)
+        )
+        release_key(a)
+        release_key(b)
+        return order
+
+    def sort(self, items: list) -> list[tuple[str, Node]]:
+        """Return ``(key, node)`` pairs in this query's order. Cost: O(n log n)."""
+        cdef list rows = []
+        cdef Node node
+        cdef Row row
+        for key, node in items:
+            row = Row.__new__(Row)
+            row.index = self.index
+            row.key = key_from_str(key)
+            row.item = (key, node)
+            row.value = self.index.value_of(node.word)
+            rows.append(row)
+        rows.sort()
+        return [(<Row>row).item for row in rows]
+
+    def window(self, Node node not None) -> list[tuple[str, Node]]:
+        """Return the children of ``node`` that this query shows, in its order.
+
+        Cost: O(n log n); views keep their windows instead.
+        """
+        cdef fk_cursor cursor
+        cdef list items = []
+        if fk_is_map(node.word):
+            fk_cursor_start(&cursor, node.word, False)
+            while True:
+                if self.in_range(
+                    fk_cursor_key(&cursor), self.index.value_of(fk_cursor_value(&cursor))
+                ):
+                    retain(fk_cursor_value(&cursor))
+                    items.append(
+                        (key_to_str(fk_cursor_key(&cursor)), new_node(fk_cursor_value(&cursor)))
+                    )
+                if not fk_cursor_next(&cursor):
+                    break
+        if not self.index.by_key:
+            items = self.sort(items)
+        if self.limit_count < 0 or self.limit_count >= len(items):
+            return items
+        return items[len(items) - self.limit_count :] if self.from_right else items[: self.limit_count]
+
+    def filter(self, Node node not None) -> Node:
+        """Return ``node`` with only what this query shows of it: no priority, a leaf is null."""
+        cdef fk_word word = FK_EMPTY
+        cdef Node child
+        cdef fk_key key
+        if self.loads_all:
+            return node
+        for text, child in self.window(node):
+            key = key_from_str(text)
+            retain(child.word)
+            word = set_child(word, key, child.word)
+            release_key(key)
+        return new_node(word)
+
+
+cdef class Row:
+    # A child to be sorted; its item keeps the value alive.
+    cdef Index index
+    cdef fk_key key
+    cdef fk_word value
+    cdef tuple item
+
+    def __dealloc__(self):
+        release_key(self.key)
+
+    def __lt__(self, Row other not None) -> bool:
+        return self.index.compare(self.key, self.value, other.key, other.value) < 0
+
+
+cdef str index_name(QueryParams params, str mark):
+    if params.index.by_key:
+        return mark + "key"
+    if params.index.by_value:
+        return mark + "value"
+    return mark + "priority" if params.child_path is None else params.child_path
+
+
+cdef object rest_bound(Bound bound, str sentinel, bint by_key):
+    cdef str text = canonical_json(bound.value)
+    cdef str key = bound.key
+    if key is None and bound.exclusive and not by_key:
+        key = sentinel
+    return text if key is None else f"{text},{json.dumps(key, ensure_ascii=False)}"
+
+
+cdef object read_json(object text, str name):
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        raise InvalidQuery(f"{name} must be a valid JSON encoded value: {text!r:.80}") from None
+
+
+cdef tuple read_rest_bound(str text, str name):
+    try:
+        value, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        raise InvalidQuery(f"{name} must be a valid JSON encoded value: {text!r:.80}") from None
+    rest = text[end:].strip()
+    if not rest:
+        return value, None
+    key = read_json(rest[1:], name) if rest.startswith(",") else None
+    if not isinstance(key, str):
+        raise InvalidQuery(f"{name} takes a value and a key: {text!r:.80}")
+    if key in MAX_KEYS or key in MIN_KEYS:
+        key = None
+    return value, key
+
+
+cdef Bound read_bound(
+    QueryParams params, str call, object value, object key, bint exclusive, bint at_start
+):
+    if value is not None and not isinstance(value, (bool, int, float, str)):
+        raise InvalidQuery(f"{call} takes a scalar, not {value!r:.80}")
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if value != value or value in (float("inf"), float("-inf")):
+            raise InvalidQuery(f"{call} takes finite numbers, not {value!r}")
+        if isinstance(value, int) and abs(value) >= 2**1023:
+            raise InvalidQuery(f"{call}: the number is too large for a double")
+        value = canonical(value)
+    if key is not None and not (isinstance(key, str) and is_valid_key(key)):
+        raise InvalidQuery(f"{call}: invalid key {key!r:.80}")
+    if params.index.by_key:
+        if not isinstance(value, str):
+            raise InvalidQuery(f"{call}: a query ordered by key takes a key, not {value!r:.80}")
+        if key is not None:
+            raise InvalidQuery(f"{call}: a query ordered by key takes no second key ({key!r:.80})")
+    elif params.index.by_priority and isinstance(value, bool):
+        raise InvalidQuery(f"{call}: a priority is null, a number or text, not {value!r}")
+    return new_bound(value, key, exclusive, params.index.by_key, at_start)
+
+
+cdef QueryParams copy_of(QueryParams params):
+    cdef QueryParams copy = QueryParams.__new__(QueryParams)
+    copy.index = params.index
+    copy.child_path = params.child_path
+    copy.ordered = params.ordered
+    copy.start = params.start
+    copy.end = params.end
+    copy.limit_count = params.limit_count
+    copy.from_right = params.from_right
+    return copy
+
+
+cdef QueryParams finish(QueryParams params):
+    """Fill in what follows from the rest."""
+    params.loads_all = params.start is None and params.end is None and params.limit_count < 0
+    form = params.wire()
+    params.identifier = "default"
+    if form:
+        params.identifier = (
+            "{"
+            + ",".join(f'"{name}":{canonical_json(form[name])}' for name in sorted(form))
+            + "}"
+        )
+    return params
+
+
+cdef QueryParams make_default():
+    cdef QueryParams params = QueryParams.__new__(QueryParams)
+    params.index = BY_PRIORITY
+    params.limit_count = -1
+    return finish(params)
+
+
+DEFAULT = make_default()

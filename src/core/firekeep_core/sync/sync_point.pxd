@@ -1,0 +1,22 @@
+from ..query.params cimport QueryParams
+from ..snap.path cimport Path
+from ..snap.word cimport fk_key
+from .view cimport View
+
+cimport cython
+
+@cython.final
+cdef class SyncPoint:
+    # A location at or above listeners.
+    cdef SyncPoint parent
+    cdef fk_key key                 # owned
+    cdef dict children              # key word -> SyncPoint; None without any
+    cdef list ordered               # the children in key order; None if to be made anew
+    cdef list views                 # in the order they came
+
+    cdef View find(self, QueryParams params)
+    cdef View primary(self)
+    cdef SyncPoint child(self, fk_key key)
+    cdef SyncPoint ensure_child(self, fk_key key)
+    cdef void drop_child(self, SyncPoint child)
+    cdef list in_key_order(self)

@@ -1,0 +1,79 @@
+"""``SyncPoint``: the views of one location, and the way down to those below."""
+
+from ..query.params cimport QueryParams
+from ..snap.word cimport fk_compare_keys, fk_key, release_key, retain_key
+from .view cimport View
+
+
+cdef class SyncPoint:
+    def __cinit__(self):
+        self.views = []
+
+    def __dealloc__(self):
+        release_key(self.key)
+
+    cdef View find(self, QueryParams params):
+        """The view of that query here, None if there is none."""
+        cdef View view
+        for view in self.views:
+            if view.params is params or view.params == params:
+                return view
+        return None
+
+    cdef View primary(self):
+        """The view that holds the whole location's data, for all others here; None without."""
+        cdef View view
+        for view in self.views:
+            if view.loads_all:
+                return view
+        return None
+
+    cdef SyncPoint child(self, fk_key key):
+        return None if self.children is None else <SyncPoint>self.children.get(key)
+
+    cdef SyncPoint ensure_child(self, fk_key key):
+        cdef SyncPoint point = self.child(key)
+        if point is None:
+            point = SyncPoint.__new__(SyncPoint)
+            point.parent = self
+            retain_key(key)
+            point.key = key
+            if self.children is None:
+                self.children = {}
+            self.children[key] = point
+            self.ordered = None
+        return point
+
+    cdef void drop_child(self, SyncPoint child):
+        del self.children[child.key]
+        if not self.children:
+            self.children = None
+        self.ordered = None
+        child.parent = None
+
+    cdef list in_key_order(self):
+        """The children as the tree orders their keys; kept until one comes or goes."""
+        if self.ordered is None:
+            self.ordered = [] if self.children is None else sorted_points(
+                list(self.children.values())
+            )
+        return self.ordered
+
+
+cdef list sorted_points(list points):
+    """A merge sort, so that the comparison is one of keys and not of Python objects."""
+    cdef Py_ssize_t middle = len(points) // 2, i = 0, j = 0
+    cdef list left, right, merged
+    if middle == 0:
+        return points
+    left = sorted_points(points[:middle])
+    right = sorted_points(points[middle:])
+    merged = []
+    while i < len(left) and j < len(right):
+        if fk_compare_keys((<SyncPoint>left[i]).key, (<SyncPoint>right[j]).key) <= 0:
+            merged.append(left[i])
+            i += 1
+        else:
+            merged.append(right[j])
+            j += 1
+    return merged + left[i:] + right[j:]

@@ -1,0 +1,76 @@
+from ..query.params cimport QueryParams
+from ..query.window cimport Window
+from ..snap.path cimport Path
+from ..snap.word cimport fk_key, fk_word
+from .event cimport Change, Event
+
+cimport cython
+
+@cython.final
+cdef class Registration:
+    cdef object token
+    cdef int kinds
+
+@cython.final
+cdef class View:
+    cdef Path path
+    cdef QueryParams params
+    cdef bint loads_all
+    cdef long tag
+    cdef bint listening             # the server was asked to send this query's data
+    cdef list registrations         # of Registration, in the order they came
+    cdef int kinds                  # what any of them wants to hear
+    # What the server is known to hold here. Of no meaning while `covered`.
+    cdef fk_word server             # owned
+    cdef bint server_complete
+    cdef bint server_filtered       # only the query's children, not the location's
+    cdef bint confirmed             # the server answered this listen, or a cover's did
+    # Acknowledged writes of which the server has said nothing here since.
+    cdef fk_word assumed            # owned
+    cdef bint assumed_complete
+    cdef set vacant                 # keys on show of which the server says that nothing is there
+    cdef set absorbed               # Increments that `server` includes already, None if there are none
+    # A complete view of the whole location lies here or above: its data are this view's.
+    cdef bint covered
+    cdef bint spread                # all views that this one covers know that they are covered
+    # What is shown: server and assumed values with the pending writes...
+    cdef fk_word full               # owned: ... all children that are known
+    cdef fk_word shown              # owned: ... those in the query's window
+    cdef bint complete
+    cdef bint in_step               # `full` was the server's very word before the operation
+    cdef Window window              # None: every child of `full` in key order
+
+    cdef bint add_registration(self, object token, int kinds) except -1
+    cdef bint remove_registration(self, object token) except -1
+    cdef list initial_events(self, Registration registration)
+
+    # Returned by what takes in server data: what has to be looked at again.
+    cdef int accept(self, const fk_key *path, Py_ssize_t length, fk_word word, bint tagged)
+    cdef void assume(self, const fk_key *path, Py_ssize_t length, fk_word word)
+    cdef void forget_server(self)
+    cdef void take_server(self, fk_word server, bint confirmed)
+    cdef bint is_whole(self)
+    cdef bint covers(self)
+    cdef void hear(self, fk_key key)
+    cdef void complete_server(self, bint tagged)
+    cdef bint evict(self)
+    cdef void assume_what_is_shown(self)
+    cdef fk_word known_child(self, fk_key key)
+    cdef fk_word known(self)
+
+    # full owned; heads: key words of the children that may differ, None for all
+    cdef list show(self, fk_word full, bint complete, list heads, str origin)
+    cdef void compare(self, fk_word old_full, list heads, list changes)
+    cdef void settle_into(self, list touched, list changes)
+    cdef void tell_changes(self, list changes, fk_word old_shown, str origin, list events)
+    cdef str previous_key(self, Change change)
+    cdef Event child_event(self, Change change, str previous, str origin, bint initial)
+    cdef Event value_event(self, str origin, bint initial)
+    cdef void tell(self, Event event, int code, list events)
+    cdef fk_word filtered(self, fk_word word)
+    cdef void put_into_window(self)
+
+cdef enum Accepted:
+    NOTHING = 0
+    HEAD = 1
+    WHOLE = 2
