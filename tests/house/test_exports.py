@@ -1,0 +1,48 @@
+"""What is public is listed, sorted, and there."""
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "src" / "pyapi" / "firekeep"
+PUBLIC = ["firekeep", "firekeep.exceptions", "firekeep.emulator", "firekeep.testing"]
+
+
+def exported(source: str) -> list[str]:
+    """Give the literal `__all__` of a module."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            names: list[str] = ast.literal_eval(node.value)
+            return names
+    raise AssertionError("no __all__")
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_names_are_sorted_and_exist(name: str) -> None:
+    module = importlib.import_module(name)
+
+    names = list(module.__all__)
+
+    assert names == sorted(names, key=lambda text: (not text.isupper(), text.lower(), text)) or (
+        names == sorted(names)
+    )
+    assert [each for each in names if not hasattr(module, each)] == []
+
+
+def test_public_names_are_documented() -> None:
+    module = importlib.import_module("firekeep")
+
+    silent = [
+        each
+        for each in module.__all__
+        if callable(getattr(module, each)) and not getattr(module, each).__doc__
+    ]
+
+    assert silent == []
+
+
+def test_a_missing_list_is_seen() -> None:
+    with pytest.raises(AssertionError):
+        exported("x = 1")

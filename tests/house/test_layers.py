@@ -1,0 +1,67 @@
+"""Law 1, imports go one way, and Law 2, below the driver nothing is performed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.house.layers import CORE, violations
+
+ROOT = Path(__file__).parents[2]
+
+PERFORMING = re.compile(
+    r"^\s*(?:import|from)\s+(?:time|random|socket|logging|os|secrets|threading|asyncio|anyio|trio)\b"
+    r"|^\s*async\s|\bawait\s",
+    re.MULTILINE,
+)
+
+
+def performers(root: Path) -> list[str]:
+    """Give the files below the driver that could perform something."""
+    found: list[str] = []
+    for base in (root / "core" / CORE, root / "pyapi" / "firekeep" / "engine"):
+        for path in sorted(base.rglob("*")):
+            if path.suffix in (".py", ".pyx", ".pxd") and PERFORMING.search(path.read_text()):
+                found.append(str(path.relative_to(root)))
+    return found
+
+
+def test_imports_go_one_way() -> None:
+    assert violations(ROOT / "src") == []
+
+
+def test_nothing_below_the_driver_performs() -> None:
+    assert performers(ROOT / "src") == []
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for folder in ("core/firekeep_core/snap", "core/firekeep_core/sync", "pyapi/firekeep/engine"):
+        (tmp_path / folder).mkdir(parents=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("core/firekeep_core/snap/node.pyx", "from ..sync.view cimport View"),
+        ("core/firekeep_core/snap/node.pyx", "import anyio"),
+        ("core/firekeep_core/sync/view.pyx", "from ..wire.message cimport decode"),
+        ("core/firekeep_core/sync/view.pxd", "from firekeep_core.wire cimport message"),
+        ("pyapi/firekeep/engine/engine.py", "from firekeep.net.transport import Transport"),
+        ("pyapi/firekeep/engine/engine.py", "from firekeep.driver import Driver"),
+        ("pyapi/firekeep/url.py", "from firekeep.engine.session import Session"),
+        ("pyapi/firekeep/reference.py", "import websockets"),
+    ],
+)
+def test_an_import_the_wrong_way_is_seen(tree: Path, path: str, line: str) -> None:
+    (tree / path).write_text(f"{line}\n")
+
+    assert len(violations(tree)) == 1
+
+
+@pytest.mark.parametrize("line", ["import time", "from os import environ", "async def f(): ..."])
+def test_a_performer_below_the_driver_is_seen(tree: Path, line: str) -> None:
+    (tree / "pyapi/firekeep/engine/engine.py").write_text(f"{line}\n")
+
+    assert performers(tree) == ["pyapi/firekeep/engine/engine.py"]
