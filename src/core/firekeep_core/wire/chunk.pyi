@@ -2,6 +2,9 @@ from collections.abc import Sequence
 from typing import Final, final
 
 SEGMENT_UNITS: Final[int]
+MAX_COUNT_DIGITS: Final[int]
+MAX_SEGMENTS: Final[int]
+MAX_MESSAGE_BYTES: Final[int]
 
 def split(text: str) -> list[str]: ...
 @final

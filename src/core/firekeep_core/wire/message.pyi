@@ -1,69 +1,34 @@
-from collections.abc import Mapping, Sequence
-from typing import Final, final
+from collections.abc import Iterable
+from typing import Any, Final, final
 
-from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.node import Node
-from firekeep_core.snap.path import Path
-
-@final
-class Handshake:
-    timestamp_ms: Final[int]
-    version: Final[str]
-    host: Final[str]
-    session_id: Final[str]
-
-@final
-class Redirect:
-    host: Final[str]
-
-@final
-class Shutdown:
-    reason: Final[str]
-
-@final
-class ServerError:
-    text: Final[str]
-
-@final
-class Ping: ...
-
-@final
-class Pong: ...
+from firekeep_core.wire.control import AppCheckRevoked as AppCheckRevoked
+from firekeep_core.wire.control import AuthRevoked as AuthRevoked
+from firekeep_core.wire.control import Handshake as Handshake
+from firekeep_core.wire.control import ListenRevoked as ListenRevoked
+from firekeep_core.wire.control import Ping as Ping
+from firekeep_core.wire.control import Pong as Pong
+from firekeep_core.wire.control import Redirect as Redirect
+from firekeep_core.wire.control import SecurityDebug as SecurityDebug
+from firekeep_core.wire.control import ServerError as ServerError
+from firekeep_core.wire.control import Shutdown as Shutdown
+from firekeep_core.wire.control import Unknown as Unknown
 
 @final
 class Response:
     number: Final[int]
     status: Final[str]
     data: Final[Node]
-
-@final
-class ListenRevoked:
-    path: Final[Path]
-    queries: Final[list[QueryParams] | None]
-
-@final
-class AuthRevoked:
-    status: Final[str]
-    text: Final[str]
-
-@final
-class AppCheckRevoked:
-    status: Final[str]
-    text: Final[str]
-
-@final
-class SecurityDebug:
-    text: Final[str]
+    def __init__(self, number: int, status: str, data: Node = ...) -> None: ...
+    @property
+    def payload(self) -> Any: ...
 
 @final
 class Request:
     number: Final[int]
     action: Final[str]
-    body: Final[Mapping[str, object]]
+    body: Final[dict[str, Any]]
+    def __init__(self, number: int, action: str, body: dict[str, Any]) -> None: ...
 
-@final
-class Unknown:
-    text: Final[str]
-
-def decode(messages: Sequence[bytes | str]) -> list[object]: ...
-def encode_request(number: int, action: str, body: Mapping[str, object]) -> str: ...
+def decode(messages: Iterable[bytes | str]) -> list[object]: ...
+def encode_request(number: int, action: str, body: dict[str, Any]) -> str: ...
