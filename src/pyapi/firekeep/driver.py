@@ -1,23 +1,57 @@
 """The only place where the engine, the network and the clock meet: it performs effects."""
 
+import logging
+import random
+import threading
 from collections.abc import Awaitable, Callable, Generator
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
-from firekeep_core.query.params import QueryParams
+import anyio
+import anyio.abc
 from firekeep_core.snap.node import Node
 from firekeep_core.snap.path import Path
+
+from firekeep.callbacks import Callbacks
+from firekeep.clock import Clock, SystemClock
+from firekeep.config import Config
+from firekeep.connection import Connection, Connector, WebSocketConnector
+from firekeep.delivery import Delivery
+from firekeep.engine.effects import (
+    Complete,
+    Connect,
+    Disconnect,
+    FetchToken,
+    Report,
+    Send,
+    StatusChanged,
+    Wake,
+)
+from firekeep.engine.engine import DisconnectKind, Engine
+from firekeep.engine.gets import GetResult, GetSource
+from firekeep.engine.requests import Updates
+from firekeep.engine.transactions import Outcome
+from firekeep.exceptions import DatabaseClosed, TimedOut, UsageError
+from firekeep.pending import Pending
+from firekeep.push_id import RANDOM_BITS, PushIdGenerator
+from firekeep.status import Status
+from firekeep.timer import NEVER, Timer
+from firekeep.types import JSON, TokenProvider
+from firekeep.url import DatabaseUrl
+from firekeep.write import Write
+from firekeep_core.query.params import QueryParams
 from firekeep_core.sync.event import Event
 
-from firekeep.config import Config
-from firekeep.engine.transactions import ABORT as ABORT
-from firekeep.status import Status
-from firekeep.types import JSON, TokenProvider
-from firekeep.write import Write
+__all__ = [
+    "Driver",
+    "EventTarget",
+    "GetResult",
+    "TransactionHandle",
+    "ViewMetadata",
+]
 
-GetSource = Literal["default", "server", "cache"]
-DisconnectKind = Literal["set", "update", "cancel"]
-Updates = list[tuple[Path, Node]]
+logger = logging.getLogger("firekeep")
 
 
 class EventTarget(Protocol):
@@ -28,47 +62,91 @@ class EventTarget(Protocol):
         ...
 
 
-class GetResult(NamedTuple):
-    """What one read gave."""
+class TransactionHandle(Protocol):
+    """A running transaction; awaiting it gives whether it was committed, and the final node."""
 
-    node: Node
-    from_cache: bool
-    has_pending_writes: bool
+    def __await__(self) -> Generator[Any, Any, Outcome]:
+        """Wait for the outcome."""
+        ...
 
 
 class ViewMetadata(NamedTuple):
     """What is known about the data a query shows."""
 
     from_cache: bool
+    """Whether the server has not confirmed it on the present connection."""
     complete: bool
 
 
-class TransactionHandle(Protocol):
-    """A running transaction; awaiting it gives whether it was committed, and the final node."""
-
-    def __await__(self) -> Generator[Any, Any, tuple[bool, Node]]:
-        """Wait for the outcome."""
-        ...
-
-
 class Driver:
-    """Runs one engine: one task group, one lock, one connection at a time."""
+    """Runs one engine: one task group, one lock, one connection at a time.
+
+    Calls that are not asynchronous come from the event loop's thread; what they cause locally has
+    been delivered when they return.
+    """
 
     def __init__(
         self,
-        host: str,
-        namespace: str,
-        *,
-        secure: bool,
+        url: DatabaseUrl,
         config: Config,
+        *,
         auth: str | TokenProvider | None = None,
         app_check: str | TokenProvider | None = None,
+        connector: Connector | None = None,
+        clock: Clock | None = None,
+        chance: random.Random | None = None,
     ) -> None:
-        raise NotImplementedError
+        self._url = url
+        self._config = config
+        self._tokens = {"auth": auth, "app_check": app_check}
+        self._connector = WebSocketConnector(url, config) if connector is None else connector
+        self._clock: Clock = SystemClock() if clock is None else clock
+        self._random = random.SystemRandom() if chance is None else chance
+        self._engine: Engine[Write] = Engine(
+            url,
+            config,
+            Write,
+            self._random.random,
+            has_auth=auth is not None,
+            has_app_check=app_check is not None,
+        )
+        self._delivery = Delivery(
+            {
+                Send: self._send,
+                Complete: self._complete,
+                Wake: self._set_timer,
+                Connect: self._open_connection,
+                Disconnect: self._close_connection,
+                FetchToken: self._fetch_token,
+                StatusChanged: self._publish_status,
+                Report: _log,
+            },
+            self._callback_failed,
+        )
+        self._lock = threading.RLock()
+        self._group: anyio.abc.TaskGroup | None = None
+        self._is_open = False
+        self._is_offline_wanted = False
+        self._connection: Connection | None = None
+        self._timer = Timer(self._clock, self._wake)
+        self._push_ids = PushIdGenerator()
+        self._status_callbacks: Callbacks[Status] = Callbacks(self._callback_failed)
+        self._rejection_callbacks: Callbacks[Write] = Callbacks(self._callback_failed)
+        self._drain_waiters: list[tuple[int, Pending[None]]] = []
+        self._paused_by: set[object] = set()
+        self._unpaused: anyio.Event | None = None
 
     async def __aenter__(self) -> Self:
         """Start the tasks and the first attempt to connect."""
-        raise NotImplementedError
+        if self._group is not None:
+            raise UsageError("a database is entered once")
+        self._group = anyio.create_task_group()
+        await self._group.__aenter__()
+        self._is_open = True
+        self._group.start_soon(self._timer.run)
+        if not self._is_offline_wanted:
+            self.go_online()
+        return self
 
     async def __aexit__(
         self,
@@ -76,16 +154,50 @@ class Driver:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        """Stop every task; writes still awaited raise `DatabaseClosed`."""
-        raise NotImplementedError
+        """Stop every task; whoever still waits for an answer gets `DatabaseClosed`."""
+        if self._group is None:
+            return None
+        with self._lock:
+            self._is_open = False
+            self._delivery.clear()
+            unfinished, effects = self._engine.close()
+            for effect in effects:
+                if type(effect) is Complete:
+                    effect.handle.settle(effect.result, effect.error)
+            for _, waiter in self._drain_waiters:
+                waiter.settle(None, DatabaseClosed("the database was left with writes pending"))
+        if unfinished:
+            logger.warning("%d writes without an answer from the server are dropped", unfinished)
+        self._group.cancel_scope.cancel()
+        # An error of the body is the caller's: handed to the group it would come out wrapped. A
+        # cancellation may be the group's own, which only the group can tell.
+        if isinstance(error, anyio.get_cancelled_exc_class()):
+            return await self._group.__aexit__(kind, error, traceback)
+        await self._group.__aexit__(None, None, None)
+        return None
 
+    # The hot path.
     def set(self, path: Path, node: Node) -> Write:
         """Replace what is at a location; a last key ``.priority`` sets its priority."""
-        raise NotImplementedError
+        with self._lock:
+            self._check_usable()
+            clock = self._clock
+            write, effects = self._engine.set(path, node, clock.monotonic_s(), clock.wall_ms())
+            write.owner = self
+            self._delivery.perform(effects)
+        return write
 
     def update(self, path: Path, children: Updates) -> Write:
         """Replace several locations below one, atomically; nothing to do is done at once."""
-        raise NotImplementedError
+        with self._lock:
+            self._check_usable()
+            clock = self._clock
+            write, effects = self._engine.update(
+                path, children, clock.monotonic_s(), clock.wall_ms()
+            )
+            write.owner = self
+            self._delivery.perform(effects)
+        return write
 
     def transaction(
         self,
@@ -96,7 +208,20 @@ class Driver:
         require_server: bool = False,
     ) -> TransactionHandle:
         """Run `fn` on the value until the server takes the result; `ABORT` leaves it as it is."""
-        raise NotImplementedError
+        handle: Pending[Outcome] = Pending()
+        with self._lock:
+            self._check_usable()
+            effects = self._engine.transaction(
+                path,
+                fn,
+                handle,
+                apply_locally=apply_locally,
+                require_server=require_server,
+                now_s=self._clock.monotonic_s(),
+                wall_ms=self._clock.wall_ms(),
+            )
+            self._delivery.perform(effects)
+        return handle
 
     def on_disconnect(
         self,
@@ -107,27 +232,49 @@ class Driver:
         persistent: bool = False,
     ) -> Write:
         """Register what the server does when the connection ends; `persistent`: each connection."""
-        raise NotImplementedError
+        with self._lock:
+            self._check_usable()
+            write, effects = self._engine.on_disconnect(
+                kind, path, payload, persistent=persistent, wall_ms=self._clock.wall_ms()
+            )
+            self._delivery.perform(effects)
+        return write
 
     def add_listener(
         self, path: Path, params: QueryParams, registration: EventTarget, kinds: int
     ) -> None:
         """Add a listener; what is already known is delivered before this returns."""
-        raise NotImplementedError
+        with self._lock:
+            self._check_usable()
+            self._delivery.perform(self._engine.add_listener(path, params, registration, kinds))
 
-    def remove_listener(
-        self, path: Path, params: QueryParams, registration: EventTarget
-    ) -> None:
+    def remove_listener(self, path: Path, params: QueryParams, registration: EventTarget) -> None:
         """Remove a listener; it is handed nothing after this returns."""
-        raise NotImplementedError
+        with self._lock:
+            if not self._is_open:
+                return
+            self._check_usable()
+            self._delivery.forget(path, params, registration)
+            self._delivery.perform(
+                self._engine.remove_listener(
+                    path, params, registration, self._clock.monotonic_s(), self._clock.wall_ms()
+                )
+            )
 
     def keep_synced(self, path: Path, params: QueryParams, flag: bool) -> None:
         """Keep a query downloaded and fresh, or stop it; setting it twice is setting it once."""
-        raise NotImplementedError
+        with self._lock:
+            self._check_usable()
+            self._delivery.perform(
+                self._engine.keep_synced(
+                    path, params, flag, self._clock.monotonic_s(), self._clock.wall_ms()
+                )
+            )
 
     def kept_synced(self) -> list[tuple[Path, QueryParams]]:
         """Return the queries that are kept, in the order in which they were asked for."""
-        raise NotImplementedError
+        with self._lock:
+            return self._engine.kept_synced()
 
     async def get(
         self,
@@ -137,72 +284,296 @@ class Driver:
         source: GetSource = "default",
         timeout_s: float | None,
     ) -> GetResult:
-        """Read once."""
-        raise NotImplementedError
+        """Read once: ``cache`` a live view, ``server`` never that, ``default`` whichever can.
+
+        Raises:
+            NotCached: only a live view was asked for, and none holds all of it.
+            Offline: there was no connection within `timeout_s`, or none is wanted.
+            TimedOut: the server did not answer within `timeout_s`.
+            ServerError: the server refused.
+        """
+        handle: Pending[GetResult] = Pending()
+        with self._lock:
+            self._check_usable()
+            deadline_s = NEVER if timeout_s is None else self._clock.monotonic_s() + timeout_s
+            self._delivery.perform(self._engine.get(path, params, source, handle, deadline_s))
+        try:
+            return await handle
+        finally:
+            if not handle.is_settled:
+                with self._lock:
+                    self._engine.abandon_get(handle)
 
     def pending_writes(self) -> list[Write]:
         """Return the writes that have no answer yet, oldest first."""
-        raise NotImplementedError
+        with self._lock:
+            return list(self._engine.writes.values())
 
     def pending_write(self, id: int) -> Write | None:
         """Return one of them."""
-        raise NotImplementedError
+        with self._lock:
+            return self._engine.writes.get(id)
 
     def purge(self) -> None:
         """Drop all of them, and every transaction and queued onDisconnect."""
-        raise NotImplementedError
+        with self._lock:
+            self._check_usable()
+            clock = self._clock
+            self._delivery.perform(self._engine.purge(clock.monotonic_s(), clock.wall_ms()))
 
     async def wait_for_pending_writes(self, timeout_s: float | None = None) -> None:
-        """Wait until every write that is pending at the call has an answer."""
-        raise NotImplementedError
+        """Wait until every write that is pending at the call has an answer.
+
+        Raises:
+            TimedOut: some have none after `timeout_s`.
+        """
+        with self._lock:
+            self._check_usable()
+            if not self._engine.writes:
+                return
+            waiter: Pending[None] = Pending()
+            entry = (max(self._engine.writes), waiter)
+            self._drain_waiters.append(entry)
+        try:
+            with anyio.move_on_after(timeout_s):
+                await waiter
+                return
+            raise TimedOut(f"writes are still pending after {timeout_s:g} s")
+        finally:
+            if entry in self._drain_waiters:
+                self._drain_waiters.remove(entry)
 
     def cancel_write(self, write: Write) -> bool:
         """Take a write that has not been sent out of the queue; return whether that was so."""
-        raise NotImplementedError
+        with self._lock:
+            if not self._is_open:
+                return False
+            self._check_usable()
+            clock = self._clock
+            cancelled, effects = self._engine.cancel_write(
+                write, clock.monotonic_s(), clock.wall_ms()
+            )
+            self._delivery.perform(effects)
+            return cancelled
 
     def go_offline(self) -> None:
-        """Close the connection and stay without one."""
-        raise NotImplementedError
+        """Close the connection and stay without one; before entry, do not open one."""
+        with self._lock:
+            self._is_offline_wanted = True
+            if self._is_open:
+                clock = self._clock
+                self._delivery.perform(
+                    self._engine.go_offline(clock.monotonic_s(), clock.wall_ms())
+                )
 
     def go_online(self) -> None:
         """Connect again, at once, also after a shutdown by the server."""
-        raise NotImplementedError
+        with self._lock:
+            self._is_offline_wanted = False
+            if self._is_open:
+                self._delivery.perform(self._engine.go_online(self._clock.monotonic_s()))
 
     def set_auth_token(self, token: str | None) -> None:
         """Change the credential: at once where there is a connection, else for the next one."""
-        raise NotImplementedError
+        with self._lock:
+            self._tokens["auth"] = token
+            effects = self._engine.set_token("auth", token, self._clock.monotonic_s())
+            if self._is_open:
+                self._delivery.perform(effects)
 
     @property
     def status(self) -> Status:
         """What is known at this moment."""
-        raise NotImplementedError
+        with self._lock:
+            status = self._engine.status(self._clock.wall_ms())
+        return status if self._is_open else replace(status, connection="offline")
 
     def add_status_callback(self, callback: Callable[[Status], object]) -> Callable[[], None]:
         """Call back with each new status; return what removes the callback."""
-        raise NotImplementedError
+        return self._status_callbacks.add(callback)
 
     def add_rejection_callback(self, callback: Callable[[Write], object]) -> Callable[[], None]:
         """Call back with each write that failed and that nobody awaited; return what removes it."""
-        raise NotImplementedError
+        return self._rejection_callbacks.add(callback)
 
     def server_time_ms(self) -> int:
         """Return the estimated time of the server in ms since 1970."""
-        raise NotImplementedError
+        with self._lock:
+            return self._engine.server_time_ms(self._clock.wall_ms())
 
     def next_push_id(self) -> str:
         """Return a new key that sorts after all earlier ones of this client."""
-        raise NotImplementedError
+        with self._lock:
+            return self._push_ids.next_id(
+                self.server_time_ms(), self._random.getrandbits(RANDOM_BITS)
+            )
 
     def has_pending_writes(self, path: Path) -> bool:
         """Return whether a visible write at, above or below a location has no answer yet."""
-        raise NotImplementedError
+        with self._lock:
+            return self._engine.has_pending_writes(path)
 
     def view_metadata(self, path: Path, params: QueryParams) -> ViewMetadata:
         """Return what is known about the data a query shows."""
-        raise NotImplementedError
+        with self._lock:
+            return ViewMetadata(
+                not self._engine.is_confirmed(path, params),
+                self._engine.is_complete(path, params),
+            )
 
-    def start_soon(
-        self, function: Callable[..., Awaitable[object]], *arguments: object
+    def pause_receiving(self, owner: object) -> None:
+        """Read nothing more from the connection until `owner` calls `resume_receiving`."""
+        with self._lock:
+            self._paused_by.add(owner)
+            self._engine.pause(True)
+
+    def resume_receiving(self, owner: object) -> None:
+        """Read again, if nobody else holds it up."""
+        with self._lock:
+            self._paused_by.discard(owner)
+            if not self._paused_by:
+                self._engine.pause(False)
+                if self._unpaused is not None:
+                    self._unpaused.set()
+
+    def start_soon(self, function: Callable[..., Awaitable[object]], *arguments: object) -> None:
+        """Run an asynchronous function in the database's task group; a failure is logged."""
+        self._check_usable()
+        assert self._group is not None
+        self._group.start_soon(self._run_task, function, arguments)
+
+    def _check_usable(self) -> None:
+        if not self._is_open:
+            if self._group is None:
+                raise UsageError("the database has not been entered: use 'async with'")
+            raise DatabaseClosed("the database has been left")
+        if self._engine.is_running_function:
+            raise UsageError("a transaction's function must not use the database")
+
+    def _send(self, effect: Send) -> None:
+        if self._connection is not None:
+            self._connection.send(effect.text)
+
+    def _complete(self, effect: Complete) -> None:
+        handle, error = effect.handle, effect.error
+        handle.settle(effect.result, error)
+        if not isinstance(handle, Write):
+            return
+        if error is not None and not handle.is_awaited:
+            logger.warning("a write at %s failed: %s", handle.path, error)
+            self._rejection_callbacks.call(handle)
+        if self._drain_waiters:
+            self._wake_drained()
+
+    def _wake_drained(self) -> None:
+        first_id = next(iter(self._engine.writes), None)
+        waiting: list[tuple[int, Pending[None]]] = []
+        for entry in self._drain_waiters:
+            if first_id is None or entry[0] < first_id:
+                entry[1].settle(None, None)
+            else:
+                waiting.append(entry)
+        self._drain_waiters = waiting
+
+    def _set_timer(self, effect: Wake) -> None:
+        self._timer.set(effect.at_s)
+
+    def _open_connection(self, effect: Connect) -> None:
+        if self._group is not None:
+            self._connection = Connection(
+                effect,
+                self._connector,
+                received=self._received,
+                sent=self._sent,
+                wait_until_read=self._wait_until_unpaused,
+            )
+            self._group.start_soon(self._run_connection, self._connection)
+
+    def _close_connection(self, effect: Disconnect) -> None:
+        if self._connection is not None:
+            logger.debug("closing the connection: %s", effect.reason)
+            self._connection.close()
+            self._connection = None
+
+    def _fetch_token(self, effect: FetchToken) -> None:
+        if self._group is not None:
+            self._group.start_soon(self._run_fetch_token, effect)
+
+    def _publish_status(self, effect: StatusChanged) -> None:
+        if self._status_callbacks:
+            self._status_callbacks.call(self.status)
+
+    def _callback_failed(self, error: Exception) -> None:
+        # A failing status callback must not call itself for ever.
+        self._engine.note_error(error)
+
+    def _wake(self, now_s: float) -> None:
+        with self._lock:
+            self._delivery.perform(self._engine.wake(now_s, self._clock.wall_ms()))
+
+    async def _run_connection(self, connection: Connection) -> None:
+        error = await connection.run()
+        with self._lock:
+            if error is not None and self._connection is connection:
+                self._connection = None
+                clock = self._clock
+                self._delivery.perform(
+                    self._engine.closed(error, clock.monotonic_s(), clock.wall_ms())
+                )
+
+    async def _run_fetch_token(self, effect: FetchToken) -> None:
+        token: str | None = None
+        error: Exception | None = None
+        try:
+            source = self._tokens[effect.kind]
+            token = (
+                source if source is None or isinstance(source, str) else await source(effect.force)
+            )
+        # Whatever the user's provider raises is why there is no credential for now.
+        except Exception as failure:  # noqa: BLE001
+            error = failure
+        with self._lock:
+            self._delivery.perform(
+                self._engine.token(
+                    effect.kind, effect.attempt, token, error, self._clock.monotonic_s()
+                )
+            )
+
+    async def _run_task(
+        self, function: Callable[..., Awaitable[object]], arguments: tuple[object, ...]
     ) -> None:
-        """Run an asynchronous function in the database's task group."""
-        raise NotImplementedError
+        try:
+            await function(*arguments)
+        # As for callbacks: the database goes on (I-32).
+        except Exception as error:
+            logger.exception("an asynchronous callback failed")
+            with self._lock:
+                self._callback_failed(error)
+
+    def _received(self, connection: Connection, messages: list[bytes]) -> None:
+        with self._lock:
+            if self._connection is connection:
+                clock = self._clock
+                self._delivery.perform(
+                    self._engine.receive(messages, clock.monotonic_s(), clock.wall_ms())
+                )
+
+    def _sent(self) -> None:
+        self._engine.sent(self._clock.monotonic_s())
+
+    async def _wait_until_unpaused(self) -> None:
+        while self._paused_by:
+            self._unpaused = anyio.Event()
+            await self._unpaused.wait()
+
+
+def _log(effect: Report) -> None:
+    logger.log(_LEVELS[effect.level], "%s", effect.text)
+
+
+_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}

@@ -5,7 +5,9 @@ from typing import Literal
 
 __all__ = ["AuthState", "ConnectionState", "Status"]
 
-ConnectionState = Literal["offline", "waiting", "connecting", "authenticating", "online", "shutdown"]
+ConnectionState = Literal[
+    "offline", "waiting", "connecting", "authenticating", "online", "shutdown"
+]
 """``offline``: by `go_offline`, before entry, or after leaving; ``waiting``: for the next attempt;
 ``shutdown``: the server told the client to stay away, `go_online` tries again."""
 

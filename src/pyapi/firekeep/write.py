@@ -1,9 +1,15 @@
 """The handle of a write that has been applied locally and is on its way to the server."""
 
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import anyio
 
 from firekeep.engine.requests import PendingWrite
+from firekeep.exceptions import DatabaseClosed, MaybeApplied, UsageError, WriteCancelled
+
+if TYPE_CHECKING:
+    from firekeep.driver import Driver
 
 __all__ = ["Write"]
 
@@ -26,19 +32,58 @@ class Write(PendingWrite):
 
     __slots__ = ()
 
-    def __await__(self) -> Generator[Any, Any, None]:
-        """Wait until the server has answered."""
-        raise NotImplementedError
-
-    async def durable(self) -> None:
-        """Wait until the write is on disk."""
-        raise NotImplementedError
-
-    def cancel(self) -> bool:
-        """Take it out of the queue if it has not been sent; return whether that was so."""
-        raise NotImplementedError
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody has waited for the answer before it came."""
+        return self.waiter is not None
 
     @property
     def maybe_applied_twice(self) -> bool:
-        """Whether it holds an increment and had to be sent again."""
-        raise NotImplementedError
+        """Whether it holds an increment and had to be sent again (W-10)."""
+        return self.has_increment and self.resent
+
+    def settle(self, result: object, error: Exception | None) -> None:
+        """Take the outcome; a second one means nothing."""
+        if self.is_settled:
+            return
+        self.is_settled = True
+        self.error = error
+        if error is None:
+            self.state = "confirmed"
+        elif isinstance(error, WriteCancelled):
+            self.state = "cancelled"
+        elif isinstance(error, MaybeApplied):
+            self.state = "unknown"
+        elif not isinstance(error, DatabaseClosed):
+            self.state = "rejected"
+        if self.waiter is not None:
+            self.waiter.set()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        """Wait until the server has answered."""
+        return self._wait().__await__()
+
+    async def durable(self) -> None:
+        """Wait until the write is on disk.
+
+        Raises:
+            UsageError: the database keeps nothing on disk.
+        """
+        raise UsageError("the database was opened without persistence: no write is on disk")
+
+    def cancel(self) -> bool:
+        """Take it out of the queue if it has not been sent; return whether that was so."""
+        driver: Driver | None = self.owner
+        return driver is not None and driver.cancel_write(self)
+
+    def __repr__(self) -> str:
+        """Return what it is and how far it has come."""
+        return f"<Write {self.id} at {self.path}: {self.state}>"
+
+    async def _wait(self) -> None:
+        if not self.is_settled:
+            if self.waiter is None:
+                self.waiter = anyio.Event()
+            await self.waiter.wait()
+        if self.error is not None:
+            raise self.error

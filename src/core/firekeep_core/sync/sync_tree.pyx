@@ -642,6 +642,10 @@ cdef class SyncTree:
             self.writes.value(path.words, path.length, self.server_at(path), reading)
         )
 
+    def has_writes(self, Path path not None) -> bool:
+        """Return whether a write at, above or below ``path`` has no answer. Cost: O(depth)."""
+        return self.writes.touches(path.words, path.length)
+
     def overlay(self, Path path not None, Node node not None) -> Node:
         """Return ``node``, as if the server had just said it, with the visible writes."""
         return new_node(self.writes.value(path.words, path.length, node.word, None))

@@ -1,0 +1,145 @@
+"""Single reads that ask the server, and never touch what is being listened to."""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple, TypeAlias
+
+from firekeep_core.snap.node import Node
+from firekeep_core.snap.path import Path
+
+from firekeep.engine.effects import Complete, Effect, Handle
+from firekeep.engine.listens import Listens
+from firekeep.engine.requests import Requests, text_of
+from firekeep.engine.session import Session
+from firekeep.exceptions import FirekeepError, NotCached, Offline, TimedOut, server_error
+from firekeep_core.query.params import QueryParams
+from firekeep_core.sync.sync_tree import SyncTree
+from firekeep_core.wire.message import Response
+
+_GONE_OFFLINE = "go_offline() was called"
+
+__all__ = ["Get", "GetResult", "GetSource", "Gets"]
+
+GetSource: TypeAlias = Literal["default", "server", "cache"]
+
+
+class GetResult(NamedTuple):
+    """What one read gave."""
+
+    node: Node
+    from_cache: bool
+    """Whether the server has not confirmed it on the present connection."""
+    has_pending_writes: bool
+
+
+class Get:
+    """One read that awaits its answer."""
+
+    __slots__ = ("deadline_s", "handle", "params", "path")
+
+    def __init__(self, path: Path, params: QueryParams, handle: Handle, deadline_s: float) -> None:
+        self.path = path
+        self.params = params
+        self.handle = handle
+        self.deadline_s = deadline_s
+
+
+class Gets:
+    """All reads that await the server; each is asked again on each connection.
+
+    Source: sync-engine §3.12.
+    """
+
+    def __init__(
+        self, tree: SyncTree, requests: Requests, listens: Listens, session: Session
+    ) -> None:
+        self._tree = tree
+        self._requests = requests
+        self._listens = listens
+        self._session = session
+        self._waiting: dict[Handle, Get] = {}
+
+    def start(
+        self,
+        path: Path,
+        params: QueryParams,
+        source: GetSource,
+        handle: Handle,
+        deadline_s: float,
+        out: list[Effect],
+    ) -> None:
+        """Answer from a live view, or ask the server, at once or with the next connection."""
+        node = None if source == "server" else self._tree.complete_value(path, params)
+        if node is not None:
+            result = GetResult(
+                node,
+                from_cache=not self._listens.is_confirmed(path, params),
+                has_pending_writes=self._tree.has_writes(path),
+            )
+            out.append(Complete(handle, result, None))
+        elif source == "cache":
+            out.append(Complete(handle, None, NotCached(f"no live query holds all of {path}")))
+        elif self._session.is_interrupted:
+            reason = self._session.reason or _GONE_OFFLINE
+            out.append(Complete(handle, None, Offline(f"{reason}: {path} cannot be read")))
+        else:
+            get = self._waiting[handle] = Get(path, params, handle, deadline_s)
+            if self._requests.can_send:
+                self._send(get, out)
+
+    def send_all(self, out: list[Effect]) -> None:
+        """Ask a new connection for all."""
+        for get in self._waiting.values():
+            self._send(get, out)
+
+    def answered(self, get: Get, response: Response, out: list[Effect]) -> None:
+        """Take an answer: the result is what the server holds, under what we have written.
+
+        Nothing of it enters the tree (I-102): a live listen is told of the same data by itself.
+        """
+        if self._waiting.pop(get.handle, None) is None:
+            return
+        if response.status != "ok":
+            error = server_error(response.status, text_of(response), str(get.path))
+            out.append(Complete(get.handle, None, error))
+            return
+        node = get.params.filter(self._tree.overlay(get.path, response.data))
+        result = GetResult(
+            node, from_cache=False, has_pending_writes=self._tree.has_writes(get.path)
+        )
+        out.append(Complete(get.handle, result, None))
+
+    def expire(self, now_s: float, is_connected: bool, out: list[Effect]) -> None:
+        """End what has waited for too long (I-103)."""
+        for get in [get for get in self._waiting.values() if get.deadline_s <= now_s]:
+            self._fail(
+                get,
+                TimedOut(f"no answer in time to a read of {get.path}")
+                if is_connected
+                else Offline(f"no connection in time for a read of {get.path}"),
+                out,
+            )
+
+    def abandon(self, handle: Handle) -> None:
+        """Forget a read that nobody waits for any more."""
+        self._waiting.pop(handle, None)
+
+    def end_all(self, error: Callable[[Path], FirekeepError], out: list[Effect]) -> None:
+        """End all with an error."""
+        for get in list(self._waiting.values()):
+            self._fail(get, error(get.path), out)
+
+    def fail_all(self, out: list[Effect], reason: str = _GONE_OFFLINE) -> None:
+        """End all: there will be no connection for now."""
+        self.end_all(lambda path: Offline(f"{reason}: {path} cannot be read"), out)
+
+    def next_deadline_s(self) -> float:
+        """Return when the first of them has waited for too long; infinity for never."""
+        return min((get.deadline_s for get in self._waiting.values()), default=float("inf"))
+
+    def _fail(self, get: Get, error: FirekeepError, out: list[Effect]) -> None:
+        del self._waiting[get.handle]
+        out.append(Complete(get.handle, None, error))
+
+    def _send(self, get: Get, out: list[Effect]) -> None:
+        body = {"p": str(get.path), "q": get.params.wire()}
+        out.append(self._requests.request("g", body, get))

@@ -1,0 +1,421 @@
+"""One client's session with the server: connecting, the handshake, credentials, staying alive."""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable
+from typing import Literal
+
+from firekeep.config import Config
+from firekeep.engine.backoff import Backoff
+from firekeep.engine.effects import (
+    Connect,
+    Disconnect,
+    Effect,
+    FetchToken,
+    Report,
+    Send,
+    TokenKind,
+)
+from firekeep.engine.requests import Requests, text_of
+from firekeep.exceptions import InvalidUrl, ProtocolError, server_error
+from firekeep.status import AuthState, ConnectionState
+from firekeep.url import DatabaseUrl, read_address
+from firekeep_core.wire.message import Handshake, Response
+
+__all__ = ["CredentialRequest", "Interrupt", "Phase", "Session"]
+
+Phase = Literal["disconnected", "fetching", "connecting", "authenticating", "ready"]
+"""``fetching``: credentials, before the connection is opened; ``connecting``: until the server's
+first message."""
+
+Interrupt = Literal["go_offline", "server_kill"]
+
+# The counter that says which client this is (wire §3.3).
+_STATS = {"c": {"sdk.python.firekeep": 1}}
+
+_KEEP_ALIVE = Send("0")
+_PING = Send('{"t":"c","d":{"t":"p","d":{}}}')
+_AWAITED = {
+    "fetching": "credential",
+    "connecting": "handshake",
+    "authenticating": "answer to the credential",
+}
+
+_INVALID_TOKENS_BEFORE_WARNING = 3
+_REDIRECTS_IN_A_ROW = 5
+
+
+class CredentialRequest:
+    """A login, logout or attestation that awaits its answer."""
+
+    __slots__ = ("kind", "token")
+
+    def __init__(self, kind: TokenKind, token: str | None) -> None:
+        self.kind = kind
+        self.token = token
+
+
+class _Credential:
+    """One kind of credential: whether there is one, and what the server thinks of it."""
+
+    __slots__ = ("force", "has_provider", "is_fetching", "request", "state", "token")
+
+    def __init__(self, has_provider: bool) -> None:
+        self.has_provider = has_provider
+        self.token: str | None = None
+        self.force = False
+        self.is_fetching = False
+        self.request: CredentialRequest | None = None
+        self.state: AuthState = "pending" if has_provider else "signed_out"
+
+
+class Session:
+    """Where the connection stands, and what is due when.
+
+    It knows nothing of data: `Engine` sends those when `phase` has become ``ready``.
+    Source: wire §2.5, §5.
+    """
+
+    def __init__(
+        self,
+        url: DatabaseUrl,
+        config: Config,
+        requests: Requests,
+        random: Callable[[], float],
+        *,
+        has_auth: bool,
+        has_app_check: bool,
+    ) -> None:
+        self._url = url
+        self._config = config
+        self._requests = requests
+        self._random = random
+        self._backoff = Backoff(
+            minimum_s=config.backoff_min_s,
+            maximum_s=config.backoff_max_s,
+            factor=config.backoff_factor,
+            jitter=config.backoff_jitter,
+        )
+        self._credentials: dict[TokenKind, _Credential] = {
+            "auth": _Credential(has_auth),
+            "app_check": _Credential(has_app_check),
+        }
+        self._interrupts: set[Interrupt] = {"go_offline"}
+        self._host = url.address
+        self._last_session: str | None = None
+        self._attempt = 0
+        self._redirects = 0
+        self._invalid_tokens = 0
+        self._said_hello = False
+        self._handshake_at_s: float | None = None
+        self._deadline_s: float | None = None
+        self._pinged_at_s: float | None = None
+        self.connection = 0
+        """Changes whenever a connection is no more."""
+        self.phase: Phase = "disconnected"
+        self.reason: str | None = None
+        self.offset_ms: int | None = None
+        self.last_received_s = 0.0
+        self.last_sent_s = 0.0
+        self.is_paused = False
+        """Whether nobody reads from the connection on purpose: silence then means nothing."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the server has greeted this connection."""
+        return self.phase in ("authenticating", "ready")
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the client stays without a connection until `resume`."""
+        return bool(self._interrupts)
+
+    @property
+    def auth_state(self) -> AuthState:
+        """What the server thinks of the credential."""
+        return self._credentials["auth"].state
+
+    @property
+    def connection_state(self) -> ConnectionState:
+        """The phase in the words of `Status`."""
+        if "go_offline" in self._interrupts:
+            return "offline"
+        if "server_kill" in self._interrupts:
+            return "shutdown"
+        if self.phase == "disconnected":
+            return "waiting"
+        if self.phase == "fetching":
+            return "connecting"
+        return "online" if self.phase == "ready" else self.phase
+
+    def resume(self, now_s: float, out: list[Effect]) -> None:
+        """Drop every reason to stay away, and connect at once if there is no connection."""
+        self._interrupts.clear()
+        self._backoff.reset()
+        if self.phase == "disconnected":
+            self._begin_at_once(now_s, out)
+
+    def interrupt(self, why: Interrupt, reason: str | None, out: list[Effect]) -> None:
+        """Stay away from the server until `resume`."""
+        self._interrupts.add(why)
+        self.reason = reason
+        self._drop(reason or why, out)
+        self._disconnected()
+
+    def redirect(self, host: str, now_s: float, out: list[Effect]) -> None:
+        """Go to another host at once, unless sent around too often.
+
+        Raises:
+            ProtocolError: that is no host of this database.
+        """
+        self._host = self._check_host(host)
+        self._redirects += 1
+        if self._redirects > _REDIRECTS_IN_A_ROW:
+            raise ProtocolError(f"redirected {self._redirects} times without a handshake")
+        self._drop(f"redirected to {self._host}", out)
+        self._disconnected()
+        self._backoff.reset()
+        self._begin_at_once(now_s, out)
+
+    def token(
+        self,
+        kind: TokenKind,
+        attempt: int,
+        token: str | None,
+        error: Exception | None,
+        now_s: float,
+        out: list[Effect],
+    ) -> None:
+        """Take a credential that was asked for; None is to be nobody."""
+        credential = self._credentials[kind]
+        if attempt != self._attempt or not credential.is_fetching:
+            return
+        credential.is_fetching = False
+        if error is not None:
+            out.append(Report("warning", f"no {kind} credential: {error!r}"))
+            self.reason = f"no {kind} credential"
+            self.failed(now_s)
+            return
+        credential.token = token
+        credential.force = False
+        if credential.state != "expired":
+            credential.state = "signed_out" if token is None else "pending"
+        self._connect_if_fetched(now_s, out)
+
+    def set_token(
+        self, kind: TokenKind, token: str | None, now_s: float, out: list[Effect]
+    ) -> None:
+        """Change a credential: tell the server at once, or at the next connection."""
+        credential = self._credentials[kind]
+        was_fetching, credential.is_fetching = credential.is_fetching, False
+        credential.has_provider = token is not None
+        credential.token = token
+        credential.force = False
+        credential.state = "signed_out" if token is None else "pending"
+        if self.is_open:
+            self._present(kind, credential, out)
+        elif was_fetching:
+            self._connect_if_fetched(now_s, out)
+
+    def handshake(self, message: Handshake, now_s: float, wall_ms: int, out: list[Effect]) -> None:
+        """Take the server's greeting and present the credentials.
+
+        Raises:
+            ProtocolError: its host is no host of this database.
+        """
+        host = self._check_host(message.host)
+        # A local server often names itself as nobody can reach it (wire §2.5).
+        self._host = host if self._url.secure else self._url.address
+        self._last_session = message.session_id
+        self._redirects = 0
+        self._handshake_at_s = now_s
+        self._pinged_at_s = None
+        self._deadline_s = now_s + self._config.connect_timeout_s
+        self.offset_ms = message.timestamp_ms - wall_ms
+        self.reason = None
+        self.phase = "authenticating"
+        if not self._said_hello:
+            self._said_hello = True
+            out.append(self._requests.request("s", _STATS, None))
+        for kind, credential in self._credentials.items():
+            if credential.token is not None:
+                self._present(kind, credential, out)
+        self._become_ready()
+
+    def answered(self, request: CredentialRequest, response: Response, out: list[Effect]) -> bool:
+        """Take the answer to a credential; return whether the server refused it for good."""
+        credential = self._credentials[request.kind]
+        if credential.request is not request:
+            # A newer one has been presented meanwhile, and its answer counts.
+            return False
+        credential.request = None
+        if response.status == "ok":
+            credential.state = "signed_out" if request.token is None else "valid"
+            if request.kind == "auth":
+                self._invalid_tokens = 0
+        elif request.kind == "auth":
+            self.refused("auth", response.status, text_of(response), out)
+            return True
+        else:
+            self.refused("app_check", response.status, text_of(response), out)
+        self._become_ready()
+        return False
+
+    def refused(self, kind: TokenKind, status: str, text: str, out: list[Effect]) -> None:
+        """Forget a credential that the server does not take; the next one is to be a fresh one."""
+        credential = self._credentials[kind]
+        credential.token = None
+        credential.force = True
+        credential.state = "expired"
+        out.append(Report("warning", f"{kind} credential refused: {server_error(status, text)}"))
+        if kind == "auth":
+            self.reason = str(server_error(status, text))
+            self._invalid_tokens += 1
+            if self._invalid_tokens >= _INVALID_TOKENS_BEFORE_WARNING:
+                self._backoff.raise_to_maximum()
+
+    def restart(self, reason: str, now_s: float, out: list[Effect]) -> None:
+        """Give this connection up and plan the next one."""
+        self._drop(reason, out)
+        self.failed(now_s)
+
+    def failed(self, now_s: float) -> None:
+        """Plan the next attempt: the connection has ended or never came about."""
+        if self._handshake_at_s is None:
+            self._host = self._url.address
+        elif now_s - self._handshake_at_s > self._config.stable_after_s:
+            self._backoff.reset()
+        self._disconnected()
+        if not self._interrupts:
+            self._deadline_s = now_s + self._backoff.next_delay_s(self._random())
+
+    def wake(self, now_s: float, out: list[Effect]) -> str | None:
+        """Do what is due; return why the connection has to be given up, if so."""
+        if self.phase == "disconnected":
+            if self._deadline_s is not None and now_s >= self._deadline_s:
+                self._begin(now_s, out)
+            return None
+        if self._deadline_s is not None and now_s >= self._deadline_s:
+            return f"no {_AWAITED[self.phase]} within {self._config.connect_timeout_s:g} s"
+        if self.is_open:
+            return self._stay_alive(now_s, out)
+        return None
+
+    def next_wake_s(self) -> float:
+        """Return when `wake` has something to do; infinity for never."""
+        times = [float("inf")]
+        if self._deadline_s is not None:
+            times.append(self._deadline_s)
+        if self.is_open:
+            times.append(max(self.last_received_s, self.last_sent_s) + self._config.keep_alive_s)
+            if self._pinged_at_s is None:
+                times.append(self.last_received_s + self._config.ping_after_s)
+            else:
+                times.append(self._pinged_at_s + self._config.pong_timeout_s)
+        return min(times)
+
+    def _stay_alive(self, now_s: float, out: list[Effect]) -> str | None:
+        config = self._config
+        if self.is_paused:
+            self.last_received_s = now_s
+        if self._pinged_at_s is not None and self.last_received_s >= self._pinged_at_s:
+            self._pinged_at_s = None
+        if now_s >= max(self.last_received_s, self.last_sent_s) + config.keep_alive_s:
+            out.append(_KEEP_ALIVE)
+            self.last_sent_s = now_s
+        if self._pinged_at_s is None:
+            if now_s >= self.last_received_s + config.ping_after_s:
+                out.append(_PING)
+                self._pinged_at_s = now_s
+        elif now_s >= self._pinged_at_s + config.pong_timeout_s:
+            return f"nothing received for {now_s - self.last_received_s:.0f} s"
+        return None
+
+    def _begin(self, now_s: float, out: list[Effect]) -> None:
+        self._attempt += 1
+        self._deadline_s = now_s + self._config.connect_timeout_s
+        self.phase = "fetching"
+        for kind, credential in self._credentials.items():
+            if credential.has_provider:
+                credential.is_fetching = True
+                out.append(FetchToken(kind, credential.force, self._attempt))
+        self._connect_if_fetched(now_s, out)
+
+    def _begin_at_once(self, now_s: float, out: list[Effect]) -> None:
+        # The immediate attempt that a reset allows is this one; should it fail, the next waits.
+        self._backoff.next_delay_s(self._random())
+        self._begin(now_s, out)
+
+    def _connect_if_fetched(self, now_s: float, out: list[Effect]) -> None:
+        if any(credential.is_fetching for credential in self._credentials.values()):
+            return
+        self.phase = "connecting"
+        self._deadline_s = now_s + self._config.connect_timeout_s
+        out.append(Connect(self._host, self._last_session))
+
+    def _present(self, kind: TokenKind, credential: _Credential, out: list[Effect]) -> None:
+        token = credential.token
+        request = CredentialRequest(kind, token)
+        credential.request = request
+        if kind == "auth":
+            action = "unauth" if token is None else "auth" if _is_jwt(token) else "gauth"
+            body = {} if token is None else {"cred": token}
+        else:
+            action = "unappcheck" if token is None else "appcheck"
+            body = {} if token is None else {"token": token}
+        out.append(self._requests.request(action, body, request))
+
+    def _become_ready(self) -> None:
+        if self.phase == "authenticating" and not any(
+            credential.request is not None for credential in self._credentials.values()
+        ):
+            self.phase = "ready"
+            self._deadline_s = None
+
+    def _drop(self, reason: str, out: list[Effect]) -> None:
+        if self.phase not in ("disconnected", "fetching"):
+            out.append(Disconnect(reason))
+
+    def _disconnected(self) -> None:
+        self.phase = "disconnected"
+        self.connection += 1
+        self._deadline_s = None
+        self._handshake_at_s = None
+        self._pinged_at_s = None
+        for credential in self._credentials.values():
+            credential.request = None
+            credential.is_fetching = False
+
+    def _check_host(self, text: str) -> str:
+        """Return a host that the server named, if it may belong to this database."""
+        try:
+            host = read_address(text)
+        except InvalidUrl as error:
+            raise ProtocolError(f"the server named an impossible host: {error}") from error
+        if self._url.secure and _domain(host) != _domain(self._url.address):
+            raise ProtocolError(
+                f"the server named the host {host!r:.80}, which is foreign to"
+                f" {self._url.address!r:.80}"
+            )
+        return host
+
+
+def _domain(address: str) -> str:
+    """Return what the hosts of one service have in common: the last two labels, or an IP."""
+    host = address if address.endswith("]") else address.rpartition(":")[0] or address
+    if host.startswith("[") or host.replace(".", "").isdigit():
+        return host
+    return ".".join(host.split(".")[-2:])
+
+
+def _is_jwt(token: str) -> bool:
+    """Return whether a token is one that ``auth`` takes: a JWT that says when it was issued."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return False
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (binascii.Error, ValueError):
+        return False
+    return isinstance(claims, dict) and "iat" in claims
