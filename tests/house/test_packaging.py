@@ -1,5 +1,6 @@
 """What is built holds what it should, installs, and imports."""
 
+import os
 import subprocess
 import sys
 import tarfile
@@ -13,14 +14,18 @@ IMPORTS = "import firekeep, firekeep_core.sync.sync_tree; print(firekeep.__name_
 
 
 def run(*command: str, cwd: Path) -> str:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    # optimisation off: only the shape of what is built counts here
+    environment = {**os.environ, "FIREKEEP_BUILD": "debug"}
+    done = subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, check=False, env=environment
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clean copy of what is tracked, with optimisation off: only the shape counts here."""
+    """A clean copy of what is tracked."""
     target = tmp_path_factory.mktemp("checkout")
     tracked = run("git", "ls-files", "-z", cwd=ROOT).split("\0")
     for name in filter(None, tracked):
@@ -44,10 +49,7 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tarfile.open(sdist) as archive:
         archive.extractall(target, filter="data")
     (source,) = target.iterdir()
-    script = (
-        "import os; os.environ['FIREKEEP_BUILD'] = 'debug';"
-        "import setuptools.build_meta as b; print(b.build_wheel('dist'))"
-    )
+    script = "import setuptools.build_meta as b; print(b.build_wheel('dist'))"
     name = run(sys.executable, "-c", script, cwd=source).split()[-1]
     return source / "dist" / name
 
@@ -89,7 +91,6 @@ def test_the_wheel_of_the_sdist_installs_and_imports(wheel: Path, tmp_path: Path
     assert str(target) in printed
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("option", [[], ["-e"]])
 def test_a_checkout_installs(checkout: Path, tmp_path: Path, option: list[str]) -> None:
     environment = tmp_path / "venv"
