@@ -37,6 +37,7 @@ format: $(VENV)/linters
 	$(BIN)/ruff check --fix $(CHECKED) setup.py
 
 bench: $(VENV)/installed
+	$(PIP) install --group bench
 	$(BIN)/python -m bench
 
 clean:

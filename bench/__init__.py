@@ -1,0 +1,1 @@
+"""Benchmarks: what things cost, beside a peer in the same run. See README.md."""

@@ -1,0 +1,98 @@
+"""Data and traces as pure functions of a seed and an index; nothing is downloaded."""
+
+import json
+from collections.abc import Iterator
+
+MASK = (1 << 64) - 1
+T0 = 1_700_000_000_000
+PUSH_ALPHABET = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
+BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+WORDS = (
+    "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november "
+    "oscar papa quebec romeo sierra tango uniform victor whiskey xray yankee zulu"
+).split()
+
+
+def mix(seed: int, i: int, j: int) -> int:
+    """Return 64 well-mixed bits."""
+    z = seed * 0x9E3779B97F4A7C15 + i * 0xBF58476D1CE4E5B9 + j * 0x94D049BB133111EB
+    z = (z + 0x632BE59BD9B4E019) & MASK
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
+    return z ^ (z >> 31)
+
+
+def plain_key(i: int) -> str:
+    """Return the eight-character key of a numbered child."""
+    return f"k{i:07d}"
+
+
+def push_key(seed: int, i: int) -> str:
+    """Return a push id that sorts by its number."""
+    stamp, text = T0 + i, ""
+    for _ in range(8):
+        text = PUSH_ALPHABET[stamp & 63] + text
+        stamp >>= 6
+    bits = mix(seed, i, 1001) | mix(seed, i, 1002) << 64
+    for _ in range(12):
+        text += PUSH_ALPHABET[bits & 63]
+        bits >>= 6
+    return text
+
+
+def record(seed: int, i: int, revision: int = 0) -> dict[str, object]:
+    """Return a typical record: 13 nodes, 10 leaves, about 215 bytes of JSON."""
+    h, h2 = mix(seed, i, 16 * revision), mix(seed, i, 16 * revision + 1)
+    rest, name = h >> 1, ""
+    for _ in range(8):
+        name += BASE36[rest % 36]
+        rest //= 36
+    note = " ".join(WORDS[(h2 >> (5 * k)) % 26] for k in range(6))
+    if i % 16 == 3:
+        note += " café 漢字 🔥 naïve"
+    if i % 16 == 11:
+        note += ' say "hi" \\ tab\there\nnew line'
+    return {
+        "active": bool(h & 1),
+        "name": f"user {name}",
+        "note": note,
+        "pos": {
+            "lat": ((h >> 8) % 180_000_000) / 1e6 - 90,
+            "lng": ((h >> 20) % 360_000_000) / 1e6 - 180,
+        },
+        "score": (h >> 13) % 1_000_000,
+        "tags": {
+            f"t{(h2 >> 32) % 33:02d}": True,
+            f"t{33 + (h2 >> 40) % 33:02d}": True,
+            f"t{66 + (h2 >> 48) % 34:02d}": True,
+        },
+        "ts": T0 + 1000 * i + revision,
+    }
+
+
+def records(count: int, seed: int = 1, keys: str = "push") -> dict[str, object]:
+    """Return that many records under push ids, or under plain keys (`keys="k"`)."""
+    key = plain_key if keys == "k" else lambda i: push_key(seed, i)
+    return {key(i): record(seed, i) for i in range(count)}
+
+
+def leaves(count: int, seed: int = 1) -> dict[str, object]:
+    """Return that many integers in buckets of 1000, every key different."""
+    return {
+        f"b{bucket:05d}": {
+            plain_key(i): mix(seed, i, 0) % 1_000_000
+            for i in range(bucket * 1000, min(count, bucket * 1000 + 1000))
+        }
+        for bucket in range((count + 999) // 1000)
+    }
+
+
+def leaf_trace(count: int, size: int, seed: int) -> Iterator[tuple[str, int]]:
+    """Yield (path below the collection, value) of each update of one leaf."""
+    for j in range(count):
+        yield f"{plain_key(mix(seed, j, 7) % size)}/score", mix(seed, j, 8) % 1_000_000
+
+
+def compact(value: object) -> str:
+    """Return JSON without spaces, text as it is."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
