@@ -4,8 +4,9 @@ Source: wire §2.5 and §3.5.
 """
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
+from ..query.params import QueryParams
 from ..snap.path import Path
 
 __all__ = [
@@ -76,7 +77,7 @@ class ListenRevoked:
     """The listen at ``path``, or only those queries there, may no longer be heard."""
 
     path: Path
-    queries: list[Any] | None = None
+    queries: list[QueryParams] | None = None
 
 
 @final

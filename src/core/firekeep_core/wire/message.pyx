@@ -21,6 +21,7 @@ from ..snap.node cimport Node
 from ..snap.path cimport Path, path_from_text
 from .scanner cimport MAX_DEPTH, Scanner
 
+from ..query.params import QueryParams
 from ..snap.node import EMPTY
 from ..snap.value import to_python
 from .control import (
@@ -428,8 +429,6 @@ cdef class _Decoder(Scanner):
             queries = [queries]
         if not all([isinstance(query, dict) for query in queries]):
             raise self.error('a query "q" that is no object')
-        from ..query.params import QueryParams
-
         return ListenRevoked(place, [QueryParams.from_wire(query) for query in queries])
 
 
