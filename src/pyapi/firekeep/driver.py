@@ -421,6 +421,11 @@ class Driver:
                 self._engine.is_complete(path, params),
             )
 
+    def size_bytes(self, path: Path, params: QueryParams) -> int:
+        """Return the estimated size of what a live query shows; 0 if not all of it is known."""
+        with self._lock:
+            return self._engine.size_bytes(path, params)
+
     def pause_receiving(self, owner: object) -> None:
         """Read nothing more from the connection until `owner` calls `resume_receiving`."""
         with self._lock:

@@ -516,6 +516,11 @@ class Engine(Generic[WriteT]):
             return True
         return self._tree.complete_value(path, params) is not None
 
+    def size_bytes(self, path: Path, params: QueryParams) -> int:
+        """Return the estimated size of what a live query shows; 0 if not all of it is known."""
+        node = self._tree.complete_value(path, params)
+        return 0 if node is None else node.size_bytes
+
     @property
     def is_running_function(self) -> bool:
         """Whether a transaction's function is being run: the engine is inside a turn."""
