@@ -1,0 +1,315 @@
+"""The server: listens, tells HTTP from WebSocket, and knows its databases."""
+
+import ipaddress
+import json
+import logging
+import os
+import secrets
+import string
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+import anyio
+from anyio.abc import SocketAttribute, SocketStream, TaskGroup, TaskStatus
+
+from firekeep.emulator.archive import read_archive, write_archive
+from firekeep.emulator.byte_limit import LimitedStream
+from firekeep.emulator.clock import Clock
+from firekeep.emulator.connection import Connection
+from firekeep.emulator.controls import Controls
+from firekeep.emulator.http import HttpConnection, HttpRequest, HttpResponse
+from firekeep.emulator.messages import redirect
+from firekeep.emulator.rest import respond
+from firekeep.emulator.session import Session
+from firekeep.exceptions import Disconnected, ProtocolError, UsageError
+from firekeep.net.byte_stream import close_at_once
+from firekeep.net.websocket import WebSocket
+from firekeep_core.snap.path import ROOT
+from firekeep_core.snap.value import from_export
+from firekeep_core.wire.chunk import Joiner
+
+__all__ = ["Emulator", "serve"]
+
+DEFAULT_PORT = 9000
+MAX_BUFFER_BYTES = 64 * 1024 * 1024
+SILENCE_S = 120.0
+"""Clients send something every 45 s (wire §2.3)."""
+
+SOCKET_PATH = "/.ws"
+DATABASES_PATH = "/.inspect/databases.json"
+SESSION_ID_LENGTH = 32
+
+_STREAM_ERRORS = (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
+
+_logger = logging.getLogger("firekeep.emulator")
+
+
+class Emulator(Controls):
+    """A local Realtime Database server, alive from ``async with`` on to its end.
+
+    `port` 0 takes a free one; `data` is the value of the default database to begin with, in
+    export form. A client that leaves more than `max_buffer_bytes` unread is dropped, and so is
+    one that is silent for `silence_s`. With `record`, `received` tells what clients have sent.
+
+    Raises:
+        InvalidArgument: no database can hold `data`.
+        OSError: on entering, if the port cannot be listened on.
+
+    Source: wire §7.2.
+
+    Example::
+
+        async with Emulator(data={"greeting": "hello"}) as server:
+            async with firekeep.open(server.url) as database:
+                ...
+            assert server.value("/greeting") == "hello"
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        host: str = "127.0.0.1",
+        namespace: str = "default",
+        data: object = None,
+        record: bool = False,
+        max_buffer_bytes: int = MAX_BUFFER_BYTES,
+        silence_s: float = SILENCE_S,
+    ) -> None:
+        super().__init__(namespace, Clock(), record)
+        self.host = host
+        self.port = port
+        """The port asked for; from entering on, the one that is listened on."""
+        self._max_buffer_bytes = max_buffer_bytes
+        self._silence_s = silence_s
+        self._tasks: TaskGroup | None = None
+        self._next_client = 1
+        self.database().root = from_export(data)
+
+    @property
+    def address(self) -> str:
+        """Host and port, as FIREBASE_DATABASE_EMULATOR_HOST takes them."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The address of the default database."""
+        return f"http://{self.address}?ns={self.namespace}"
+
+    async def __aenter__(self) -> Self:
+        """Listen; from here on clients can connect."""
+        if self._tasks is not None:
+            raise UsageError("the emulator is running already")
+        tasks = anyio.create_task_group()
+        await tasks.__aenter__()
+        self._tasks = tasks
+        try:
+            await tasks.start(self._listen)
+        except BaseException:
+            await self._stop(tasks)
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop listening and end all connections; the data stay."""
+        if self._tasks is not None:
+            await self._stop(self._tasks)
+
+    async def import_file(
+        self, path: str | os.PathLike[str], *, namespace: str | None = None
+    ) -> None:
+        """Replace a database by what a JSON file holds, in export form.
+
+        Raises:
+            InvalidArgument: the file holds no JSON that a database could hold.
+            OSError: it cannot be read.
+        """
+        node = await read_archive(path)
+        self.database(namespace).commit(ROOT, [(ROOT, node)])
+        self._wake()
+
+    async def export_file(
+        self, path: str | os.PathLike[str], *, namespace: str | None = None
+    ) -> None:
+        """Write a database to a JSON file, in export form.
+
+        Raises:
+            OSError: it cannot be written; what was there before is still there.
+        """
+        await write_archive(path, self.database(namespace).root)
+
+    async def _stop(self, tasks: TaskGroup) -> None:
+        self._tasks = None
+        tasks.cancel_scope.cancel()
+        # Without the error of the body, which is to leave as it is, not in a group.
+        await tasks.__aexit__(None, None, None)
+
+    async def _listen(self, *, task_status: TaskStatus[None]) -> None:
+        listener = await anyio.create_tcp_listener(local_host=self.host, local_port=self.port)
+        async with listener:
+            self.port = listener.extra(SocketAttribute.local_port)
+            task_status.started()
+            await listener.serve(self._serve)
+
+    async def _serve(self, socket: SocketStream) -> None:
+        """Serve one connection to its end; nothing that happens on it reaches another."""
+        stream = LimitedStream(socket)
+        try:
+            if not self._is_refusing:
+                await self._serve_http(stream)
+        except _STREAM_ERRORS as error:
+            _logger.debug("a connection ended: %r", error)
+        except ProtocolError as error:
+            _logger.warning("a connection was closed: %s", error)
+        except Exception:
+            _logger.exception("a connection was closed: the emulator failed")
+        finally:
+            await close_at_once(stream)
+
+    async def _serve_http(self, stream: LimitedStream) -> None:
+        http = HttpConnection(stream)
+        while True:
+            request = await http.receive()
+            if request is None:
+                return
+            if request.path == SOCKET_PATH and request.is_upgrade:
+                received = await http.upgrade(request)
+                if received is not None:
+                    await self._serve_client(stream, request, received)
+                return
+            if not await http.send(self._respond(request)):
+                return
+
+    def _respond(self, request: HttpRequest) -> HttpResponse:
+        if request.path == DATABASES_PATH:
+            names = [{"name": name} for name in self._namespaces]
+            return HttpResponse(200, json.dumps(names).encode())
+        response = respond(self.database(self._namespace_of(request)), request)
+        self._wake()
+        return response
+
+    async def _serve_client(
+        self, stream: LimitedStream, request: HttpRequest, received: bytes
+    ) -> None:
+        websocket = WebSocket(stream, is_client=False, received=received)
+        connection = Connection(
+            stream,
+            websocket,
+            name=f"client {self._next_client}",
+            session_id=_new_session_id(),
+            headers=request.headers,
+            max_buffer_bytes=self._max_buffer_bytes,
+        )
+        self._next_client += 1
+        self._take_over(request.parameters.get("ls"))
+        session = Session(connection, self.database(self._namespace_of(request)), self.refusal)
+        self._admit(session)
+        if self._redirect is None:
+            session.begin(request.headers.get("host", self.address))
+        else:
+            connection.push(redirect(self._redirect))
+        try:
+            async with anyio.create_task_group() as tasks:
+                connection.run(tasks.cancel_scope.cancel)
+                tasks.start_soon(connection.send_all)
+                await self._read(websocket, session)
+                tasks.cancel_scope.cancel()
+            if connection.is_open:
+                await websocket.aclose()
+        finally:
+            connection.is_open = False
+            self._dismiss(session)
+
+    async def _read(self, websocket: WebSocket, session: Session) -> None:
+        """Do what a client asks until it leaves or breaks the protocol."""
+        joiner = Joiner()
+        try:
+            while True:
+                with anyio.fail_after(self._silence_s):
+                    frames = await websocket.receive()
+                for message in joiner.join(frames):
+                    self._note(session, message)
+                    session.receive(message)
+                    await session.connection.wait_for_reader()
+                self._wake()
+        except TimeoutError:
+            _logger.info("%s: silent for %g s", session.connection.name, self._silence_s)
+        except Disconnected as error:
+            _logger.debug("%s: %s", session.connection.name, error)
+        except ProtocolError as error:
+            _logger.warning("%s: closed: %s", session.connection.name, error)
+
+    def _take_over(self, session_id: str | None) -> None:
+        """End the session that a client says it comes from (wire §5.1)."""
+        session = None if session_id is None else self._sessions.get(session_id)
+        if session is not None:
+            session.connection.drop()
+            self._dismiss(session)
+
+    def _namespace_of(self, request: HttpRequest) -> str:
+        named = request.parameters.get("ns")
+        return named or _host_namespace(request.headers) or self.namespace
+
+
+def _host_namespace(headers: Mapping[str, str]) -> str | None:
+    """Return the namespace that the Host header stands for; None for a local name.
+
+    Source: wire §1.1.
+    """
+    host = headers.get("host", "").lower().rpartition("]")[2].partition(":")[0]
+    labels = host.split(".")
+    if len(labels) < 3 and labels[1:] != ["localhost"]:
+        return None
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return labels[0]
+    return None
+
+
+def _new_session_id() -> str:
+    alphabet = string.ascii_letters + string.digits
+    return "".join([secrets.choice(alphabet) for _ in range(SESSION_ID_LENGTH)])
+
+
+async def serve(
+    *,
+    host: str = "127.0.0.1",
+    port: int = DEFAULT_PORT,
+    namespace: str = "default",
+    import_path: str | os.PathLike[str] | None = None,
+    export_path: str | os.PathLike[str] | None = None,
+    task_status: TaskStatus[Emulator] = anyio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run an emulator until cancelled; it is given to whoever started this with ``start``.
+
+    `import_path` is read into the default database before the first client is heard;
+    `export_path` is written at the end.
+
+    Raises:
+        InvalidArgument: the file to import holds no JSON that a database could hold.
+        OSError: a file or the port cannot be used.
+
+    Example::
+
+        async with anyio.create_task_group() as tasks:
+            server = await tasks.start(functools.partial(serve, port=9000))
+            print("listening on", server.url)
+    """
+    server = Emulator(port, host=host, namespace=namespace)
+    if import_path is not None:
+        await server.import_file(import_path)
+    try:
+        async with server:
+            task_status.started(server)
+            await anyio.sleep_forever()
+    finally:
+        if export_path is not None:
+            with anyio.CancelScope(shield=True):
+                await server.export_file(export_path)

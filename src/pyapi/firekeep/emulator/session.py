@@ -1,0 +1,273 @@
+"""One client's session: its requests, its listens, and what it wants written at the end."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from firekeep.emulator import messages
+from firekeep.emulator.connection import Connection
+from firekeep.emulator.identity import login_answer
+from firekeep.emulator.listens import Listen, QueryListen
+from firekeep.emulator.messages import Request
+from firekeep.emulator.namespace import Namespace, read_path, read_piece, read_update
+from firekeep.emulator.on_disconnect import OnDisconnect
+from firekeep_core.errors import InvalidArgument, ProtocolError
+from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.digest import hash_v1
+from firekeep_core.snap.node import Node
+from firekeep_core.snap.path import ROOT, Path
+from firekeep_core.wire.compound_hash import differing_ranges
+
+__all__ = ["Refusals", "Session"]
+
+Refusals = Callable[[Request], tuple[str, str] | None]
+"""Gives the status and the text to refuse a request with, None to let it be done."""
+
+DENIED = ("permission_denied", "Permission denied")
+STALE = ("datastale", "Transaction hash does not match")
+
+_logger = logging.getLogger("firekeep.emulator")
+
+
+class Session:
+    """Does what one client asks, one request after the other, each answered once.
+
+    Source: wire §3.
+    """
+
+    def __init__(self, connection: Connection, namespace: Namespace, refusals: Refusals) -> None:
+        self.connection = connection
+        self.namespace = namespace
+        self._refusals = refusals
+        self._listens: dict[tuple[Path, str], Listen] = {}
+        self._on_disconnect = OnDisconnect()
+        self._is_login_refused = False
+        self._has_ended = False
+        self._actions: dict[str, Callable[[Request], None]] = {
+            "s": self._acknowledge,
+            "q": self._listen,
+            "n": self._unlisten,
+            "g": self._get,
+            "p": self._put,
+            "m": self._merge,
+            "o": self._on_disconnect_put,
+            "om": self._on_disconnect_merge,
+            "oc": self._on_disconnect_cancel,
+            "auth": self._login,
+            "gauth": self._login,
+            "unauth": self._logout,
+            "appcheck": self._acknowledge,
+            "unappcheck": self._acknowledge,
+            "unappeck": self._acknowledge,
+        }
+
+    def begin(self, host: str) -> None:
+        """Send the handshake; `host` is where the client is to connect to the next time."""
+        now_ms = self.namespace.clock.now_ms()
+        self.connection.push(messages.handshake(now_ms, host, self.connection.session_id))
+
+    def receive(self, message: bytes) -> None:
+        """Do what a whole message says.
+
+        Raises:
+            ProtocolError: the message has not the form that the protocol demands.
+        """
+        request = messages.decode(message)
+        if isinstance(request, str):
+            if request == "p":
+                self.connection.push(messages.pong())
+            return
+        if self._is_login_refused:
+            # What was sent behind the login counts on it; the client sends it again (wire §3.3).
+            return
+        refusal = self._refusals(request)
+        if refusal is not None:
+            self._refuse(request, *refusal)
+            self._is_login_refused = request.action in ("auth", "gauth")
+            return
+        action = self._actions.get(request.action)
+        if action is None:
+            self._refuse(request, "failure", f"Unknown action {request.action!r:.40}")
+            return
+        try:
+            action(request)
+        except InvalidArgument as error:
+            self._refuse(request, "failure", str(error))
+
+    def end(self) -> None:
+        """Forget the listens and write what was to be written on disconnect, once."""
+        if self._has_ended:
+            return
+        self._has_ended = True
+        for listen in self._listens.values():
+            self.namespace.subscriptions.remove(listen)
+        self._listens.clear()
+        writes = [
+            piece for piece in self._on_disconnect.take() if self.namespace.allows_writing(piece[0])
+        ]
+        self.namespace.commit(ROOT, writes)
+
+    def revoke(self, path: Path, query: Mapping[str, object] | None) -> bool:
+        """End a listen as if it were no longer permitted; return whether there was one."""
+        listen = self._listens.pop((path, _query_text(query)), None)
+        if listen is None:
+            return False
+        self.namespace.subscriptions.remove(listen)
+        self.connection.push(messages.listen_revoked(path, listen.query))
+        return True
+
+    # Requests.
+
+    def _acknowledge(self, request: Request) -> None:
+        self._answer(request)
+
+    def _listen(self, request: Request) -> None:
+        path = _place_of(request)
+        if not self.namespace.allows_reading(path):
+            self._refuse(request, *DENIED)
+            return
+        name = _name_of(request, path)
+        known = self._listens.pop(name, None)
+        if known is not None:
+            self.namespace.subscriptions.remove(known)
+        listen = self._new_listen(path, request.body.get("q"), request.body.get("t"))
+        value = self.namespace.root.get(path)
+        self._listens[name] = listen
+        self.namespace.subscriptions.add(listen, value)
+        self._send_initial(request, listen, listen.entitled(value))
+        self._answer(request, {})
+
+    def _new_listen(self, path: Path, query: object, tag: object) -> Listen:
+        if query is None or tag is None:
+            # The data of a query without a tag would be taken for everything there is: so it is.
+            return Listen(self.connection, path)
+        if not isinstance(tag, int) or not isinstance(query, dict):
+            raise ProtocolError(f"listen with tag {tag!r:.40} and query {query!r:.80}")
+        form = cast("dict[str, object]", query)
+        return QueryListen(self.connection, path, form, QueryParams.from_wire(form), tag)
+
+    def _send_initial(self, request: Request, listen: Listen, node: Node) -> None:
+        """Send what the client lacks, judging by the hashes of what it holds."""
+        digest, ranges = request.body.get("h", ""), request.body.get("ch")
+        if hash_v1(node) == digest:
+            return
+        if isinstance(ranges, dict):
+            hashes, ends = _compound_hash(cast("dict[str, object]", ranges))
+            differing = differing_ranges(node, hashes, ends)
+            if differing is not None:
+                if differing:
+                    self.connection.push(messages.range_merge(listen.path, differing, listen.tag))
+                return
+        self.connection.push(messages.overwrite(listen.path, node, listen.tag))
+
+    def _unlisten(self, request: Request) -> None:
+        listen = self._listens.pop(_name_of(request, _place_of(request)), None)
+        if listen is not None:
+            self.namespace.subscriptions.remove(listen)
+        self._answer(request)
+
+    def _get(self, request: Request) -> None:
+        path = _place_of(request)
+        if not self.namespace.allows_reading(path):
+            self._refuse(request, *DENIED)
+            return
+        params = QueryParams.from_wire(request.body.get("q") or {})
+        self._answer(request, params.filter(self.namespace.root.get(path)))
+
+    def _put(self, request: Request) -> None:
+        path = _path_of(request)
+        if not self.namespace.allows_writing(path):
+            self._refuse(request, *DENIED)
+            return
+        piece = read_piece(path, _data_of(request))
+        digest = request.body.get("h")
+        if digest is not None and not self.namespace.matches(path, _text(digest, "h")):
+            self._refuse(request, *STALE)
+            return
+        self.namespace.commit(path, [piece])
+        self._answer(request)
+
+    def _merge(self, request: Request) -> None:
+        path = _path_of(request)
+        pieces = read_update(path, _data_of(request))
+        if not all(self.namespace.allows_writing(place) for place, _ in pieces):
+            self._refuse(request, *DENIED)
+            return
+        self.namespace.commit(path, pieces)
+        self._answer(request)
+
+    def _on_disconnect_put(self, request: Request) -> None:
+        path = _path_of(request)
+        if not self.namespace.allows_writing(path):
+            self._refuse(request, *DENIED)
+            return
+        self._on_disconnect.set(*read_piece(path, _data_of(request)))
+        self._answer(request)
+
+    def _on_disconnect_merge(self, request: Request) -> None:
+        pieces = read_update(_path_of(request), _data_of(request))
+        if not all(self.namespace.allows_writing(place) for place, _ in pieces):
+            self._refuse(request, *DENIED)
+            return
+        self._on_disconnect.update(pieces)
+        self._answer(request)
+
+    def _on_disconnect_cancel(self, request: Request) -> None:
+        self._on_disconnect.cancel(_path_of(request))
+        self._answer(request)
+
+    def _login(self, request: Request) -> None:
+        credential = _text(request.body.get("cred"), "cred")
+        self.connection.credential = credential
+        self._answer(request, login_answer(credential))
+
+    def _logout(self, request: Request) -> None:
+        self.connection.credential = None
+        self._answer(request, "unauthenticated")
+
+    def _answer(self, request: Request, data: Node | str | Mapping[str, object] = "") -> None:
+        self.connection.answer(request.action, messages.answer(request.number, "ok", data))
+
+    def _refuse(self, request: Request, status: str, text: str) -> None:
+        _logger.debug("request %d (%s): %s: %s", request.number, request.action, status, text)
+        self.connection.answer(request.action, messages.answer(request.number, status, text))
+
+
+def _path_of(request: Request) -> Path:
+    return read_path(_text(request.body.get("p"), "p"))
+
+
+def _place_of(request: Request) -> Path:
+    return Path.parse(_text(request.body.get("p"), "p"))
+
+
+def _name_of(request: Request, path: Path) -> tuple[Path, str]:
+    """Return what a listen is known by: a query by itself, if it has a tag."""
+    return path, "" if request.body.get("t") is None else _query_text(request.body.get("q"))
+
+
+def _data_of(request: Request) -> Any:
+    if "d" not in request.body:
+        raise ProtocolError(f"request {request.action!r} without 'd'")
+    return request.body["d"]
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise ProtocolError(f"request with {name!r}: {value!r:.80}, which is no text")
+    return value
+
+
+def _query_text(query: object) -> str:
+    """Return one text for equal queries, whatever the order of their members."""
+    return "" if query is None else json.dumps(query, sort_keys=True)
+
+
+def _compound_hash(form: Mapping[str, object]) -> tuple[list[str], list[str]]:
+    hashes, ends = form.get("hs"), form.get("ps")
+    if isinstance(hashes, list) and isinstance(ends, list):
+        texts = [*cast("list[object]", hashes), *cast("list[object]", ends)]
+        if all(isinstance(text, str) for text in texts) and len(hashes) == len(ends) + 1:
+            return cast("list[str]", hashes), cast("list[str]", ends)
+    raise ProtocolError(f"listen with a compound hash {form!r:.80}")
