@@ -24,7 +24,7 @@ demo: $(VENV)/installed
 lint: $(VENV)/linters
 	$(BIN)/ruff format --check $(CHECKED) setup.py
 	$(BIN)/ruff check $(CHECKED) setup.py
-	$(BIN)/cython-lint src/core
+	PATH="$(abspath $(BIN)):$$PATH" cython-lint src/core
 
 types: $(VENV)/linters $(VENV)/installed
 	$(BIN)/mypy

@@ -50,6 +50,7 @@ def flavour_stamp() -> str:
 
 
 def extension(pyx: Path) -> Extension:
+    """Return the extension of a module, whose name is its path below the core."""
     name = ".".join(pyx.relative_to(CORE).with_suffix("").parts)
     cxx = name in CXX
     return Extension(

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from tests.house.layers import CORE, violations
 
 ROOT = Path(__file__).parents[2]
@@ -20,9 +19,11 @@ def performers(root: Path) -> list[str]:
     """Give the files below the driver that could perform something."""
     found: list[str] = []
     for base in (root / "core" / CORE, root / "pyapi" / "firekeep" / "engine"):
-        for path in sorted(base.rglob("*")):
-            if path.suffix in (".py", ".pyx", ".pxd") and PERFORMING.search(path.read_text()):
-                found.append(str(path.relative_to(root)))
+        found += [
+            str(path.relative_to(root))
+            for path in sorted(base.rglob("*"))
+            if path.suffix in (".py", ".pyx", ".pxd") and PERFORMING.search(path.read_text())
+        ]
     return found
 
 

@@ -25,7 +25,7 @@ def run(*command: str, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clean copy of what is tracked."""
+    """Copy what is tracked."""
     target = tmp_path_factory.mktemp("checkout")
     tracked = run("git", "ls-files", "-z", cwd=ROOT).split("\0")
     for name in filter(None, tracked):
@@ -44,7 +44,7 @@ def sdist(checkout: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel that the sdist gives, not the checkout."""
+    """Build the wheel from the sdist, not from the checkout."""
     target = tmp_path_factory.mktemp("sdist")
     with tarfile.open(sdist) as archive:
         archive.extractall(target, filter="data")

@@ -3,13 +3,16 @@ from .index cimport Index
 
 cimport cython
 
+
 cdef struct Entry:
     fk_word value
     fk_key key
 
+
 cdef struct Block:
     Py_ssize_t count
     Entry *entries
+
 
 @cython.final
 cdef class Ordered:

@@ -13,6 +13,7 @@ cdef class Bound:
     cdef fk_word word               # owned: the value, EMPTY if by key
     cdef fk_key edge                # owned: the key, or the sentinel that stands for the ties
 
+
 @cython.final
 cdef class QueryParams:
     cdef Index index

@@ -12,13 +12,11 @@ from ..snap.word cimport (
     FK_EMPTY,
     FK_KEY_MAX,
     FK_KEY_MIN,
-    fk_child,
     fk_cursor,
     fk_cursor_key,
     fk_cursor_next,
     fk_cursor_start,
     fk_cursor_value,
-    fk_is_empty,
     fk_is_map,
     fk_key,
     fk_word,
@@ -27,7 +25,6 @@ from ..snap.word cimport (
     release,
     release_key,
     retain,
-    retain_key,
     set_child,
 )
 from .index cimport BY_KEY, BY_PRIORITY, BY_VALUE, Index, by_child
@@ -167,7 +164,8 @@ cdef class QueryParams:
         if not isinstance(path, str):
             raise InvalidQuery(f"order_by_child takes a path, not {path!r:.80}")
         if path in ("$key", "$value", "$priority", ".key", ".value", ".priority"):
-            raise InvalidQuery(f"order_by_child({path!r}): use order_by_{path.lstrip('$.')}() instead")
+            name = path.lstrip("$.")
+            raise InvalidQuery(f"order_by_child({path!r}): use order_by_{name}() instead")
         try:
             place = Path.parse(path)
         except InvalidPath as error:
@@ -348,7 +346,9 @@ cdef class QueryParams:
         bounds = ("startAt", "startAfter", "endAt", "endBefore", "equalTo")
         if "orderBy" not in form:
             if any(name in form for name in (*bounds, "limitToFirst", "limitToLast")):
-                raise InvalidQuery("orderBy must be defined when other query parameters are defined")
+                raise InvalidQuery(
+                    "orderBy must be defined when other query parameters are defined"
+                )
             return params
         order = read_json(form["orderBy"], "orderBy")
         if order == "$key":
@@ -448,7 +448,8 @@ cdef class QueryParams:
             items = self.sort(items)
         if self.limit_count < 0 or self.limit_count >= len(items):
             return items
-        return items[len(items) - self.limit_count :] if self.from_right else items[: self.limit_count]
+        first = len(items) - self.limit_count if self.from_right else 0
+        return items[first : first + self.limit_count]
 
     def filter(self, Node node not None) -> Node:
         """Return ``node`` with only what this query shows of it: no priority, a leaf is null."""

@@ -116,7 +116,9 @@ cdef fk_word set_child(fk_word node, fk_key k, fk_word value) noexcept nogil:
     return fk_set_child(node, k, value)
 
 
-cdef fk_word set_path(fk_word node, const fk_key *path, size_t length, fk_word value) noexcept nogil:
+cdef fk_word set_path(
+    fk_word node, const fk_key *path, size_t length, fk_word value
+) noexcept nogil:
     return fk_set_path(node, path, length, value)
 
 

@@ -5,6 +5,7 @@ from ..snap.word cimport fk_key, fk_word
 
 cimport cython
 
+
 cdef enum Kind:
     VALUE = 1
     CHILD_ADDED = 2
@@ -13,6 +14,7 @@ cdef enum Kind:
     CHILD_CHANGED = 16
     CANCEL = 32
     ANY_CHILD = 30
+
 
 @cython.final
 cdef class Event:
@@ -26,6 +28,7 @@ cdef class Event:
     cdef readonly bint initial
     cdef readonly str origin
     cdef readonly object error
+
 
 @cython.final
 cdef class Change:

@@ -31,7 +31,7 @@ cdef class Event:
 
     @property
     def kind(self) -> str:
-        """``value``, ``child_added``, ``child_removed``, ``child_moved``, ``child_changed`` or ``cancel``."""
+        """One of the names in ``KINDS``: ``value``, ``child_added``, … or ``cancel``."""
         return KIND_NAMES[self.code]
 
     def __repr__(self) -> str:

@@ -5,6 +5,7 @@ from .view cimport View
 
 cimport cython
 
+
 @cython.final
 cdef class SyncPoint:
     # A location at or above listeners.

@@ -9,12 +9,14 @@ from .write_tree cimport Reading, WriteTree
 
 cimport cython
 
+
 @cython.final
 cdef class ListenChange:
     cdef readonly bint start
     cdef readonly Path path
     cdef readonly QueryParams params
     cdef readonly object tag
+
 
 @cython.final
 cdef class Part:
@@ -23,6 +25,7 @@ cdef class Part:
     cdef Node node
     cdef bint superseded            # a write that is still pending covers it
 
+
 cdef enum Step:
     SERVER_OVERWRITE = 1
     SERVER_MERGE = 2
@@ -30,6 +33,7 @@ cdef enum Step:
     ACKNOWLEDGED = 4
     REVERTED = 5
     LISTEN_COMPLETE = 6
+
 
 @cython.final
 cdef class SyncTree:

@@ -41,7 +41,6 @@ from .write_tree cimport Increment, Reading, WriteEntry, WriteNode, WriteTree, i
 cdef fk_key PRIORITY_KEY = key_from_str(".priority")
 
 
-
 cdef class ListenChange:
     """A listen to be started or stopped with the server.
 
@@ -317,7 +316,6 @@ cdef class SyncTree:
         cdef list parts
         cdef SyncPoint point
         cdef View view
-        cdef fk_word word
         cdef Path path = operation.path
         cdef Path below
         cdef Node node
@@ -513,7 +511,6 @@ cdef class SyncTree:
         cdef Increment increment
         cdef WriteEntry entry
         cdef Path path, place
-        cdef Part part
         cdef fk_word old, delta
         cdef Py_ssize_t i, depth = view.path.length
         cdef list found = []

@@ -6,10 +6,12 @@ from .event cimport Change, Event
 
 cimport cython
 
+
 @cython.final
 cdef class Registration:
     cdef object token
     cdef int kinds
+
 
 @cython.final
 cdef class View:
@@ -29,7 +31,7 @@ cdef class View:
     cdef fk_word assumed            # owned
     cdef bint assumed_complete
     cdef set vacant                 # keys on show of which the server says that nothing is there
-    cdef set absorbed               # Increments that `server` includes already, None if there are none
+    cdef set absorbed               # Increments that `server` includes, or None
     # A complete view of the whole location lies here or above: its data are this view's.
     cdef bint covered
     cdef bint spread                # all views that this one covers know that they are covered
@@ -69,6 +71,7 @@ cdef class View:
     cdef void tell(self, Event event, int code, list events)
     cdef fk_word filtered(self, fk_word word)
     cdef void put_into_window(self)
+
 
 cdef enum Accepted:
     NOTHING = 0

@@ -10,7 +10,7 @@ Source: sync-engine §3 and §4.
 from ..query.index cimport Index
 from ..query.params cimport QueryParams
 from ..query.window cimport Window
-from ..snap.node cimport Node, new_node
+from ..snap.node cimport new_node
 from ..snap.path cimport Path
 from ..snap.word cimport (
     FK_EMPTY,
@@ -27,11 +27,9 @@ from ..snap.word cimport (
     fk_cursor_start,
     fk_cursor_value,
     fk_is_empty,
-    fk_is_leaf,
     fk_is_map,
     fk_key,
     fk_compare_keys,
-    fk_priority,
     fk_word,
     key_from_str,
     key_to_str,
@@ -97,17 +95,18 @@ cdef class View:
     cdef bint remove_registration(self, object token) except -1:
         """Remove the first registration of that token; whether there was one."""
         cdef Registration registration
-        cdef Py_ssize_t i
-        for i, registration in enumerate(self.registrations):
+        for registration in self.registrations:
             if registration.token is token:
-                del self.registrations[i]
-                self.kinds = 0
-                for registration in self.registrations:
-                    self.kinds |= registration.kinds
-                if self.loads_all and not self.kinds & ANY_CHILD:
-                    self.window = None  # nobody asks for the order any more
-                return True
-        return False
+                break
+        else:
+            return False
+        self.registrations.remove(registration)
+        self.kinds = 0
+        for registration in self.registrations:
+            self.kinds |= registration.kinds
+        if self.loads_all and not self.kinds & ANY_CHILD:
+            self.window = None  # nobody asks for the order any more
+        return True
 
     cdef void put_into_window(self):
         """Begin to keep the order of a view that shows all, if its order is not by key.

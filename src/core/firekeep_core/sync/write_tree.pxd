@@ -18,10 +18,12 @@ cdef class WriteEntry:
     cdef bint seen_by(self, Reading reading)
     cdef bint is_absorbed(self, Reading reading)
 
+
 @cython.final
 cdef class Increment:
     # One unresolved increment inside an entry.
     cdef Path path                  # from the entry's location
+
 
 @cython.final
 cdef class WriteNode:
@@ -33,12 +35,14 @@ cdef class WriteNode:
     cdef list priorities            # entries for the priority alone, likewise
     cdef long solid                 # visible entries below, at any depth, that put something there
 
+
 @cython.final
 cdef class Reading:
     # Which writes a reader wants to see. None stands for: the visible ones, all of them.
     cdef bint hidden
     cdef object exclude             # ids not to be seen, or None
     cdef set absorbed               # Increments that the server's value includes, or None
+
 
 @cython.final
 cdef class WriteTree:

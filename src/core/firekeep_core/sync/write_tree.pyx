@@ -19,7 +19,7 @@ writes are pending elsewhere.
 
 from libc.limits cimport LONG_MAX
 
-from ..snap.node cimport Node, new_node
+from ..snap.node cimport Node
 from ..snap.path cimport Path, path_from_words
 from ..snap.word cimport (
     FK_DEFERRED_INCREMENT,
@@ -292,7 +292,6 @@ cdef class WriteTree:
     ):
         """As ``value``, of the writes with a smaller id only."""
         cdef long after = -1
-        cdef WriteNode place
         cdef fk_word base = self.cover(path, length, server, before, reading, &after)
         return layer(self.find(path, length), base, after, before, reading)
 

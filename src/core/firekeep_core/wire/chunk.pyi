@@ -7,6 +7,7 @@ MAX_SEGMENTS: Final[int]
 MAX_MESSAGE_BYTES: Final[int]
 
 def split(text: str) -> list[str]: ...
+
 @final
 class Joiner:
     def __init__(self, max_bytes: int = ...) -> None: ...

@@ -2,6 +2,7 @@ from ..snap.json cimport fk_reader
 from ..snap.node cimport Node
 from ..snap.path cimport Path
 
+
 cdef enum:
     MAX_DEPTH = 512     # keys of a peer's path, and levels of what is read as Python values
 
