@@ -32,7 +32,7 @@ from firekeep.engine.engine import DisconnectKind, Engine
 from firekeep.engine.gets import GetResult, GetSource
 from firekeep.engine.requests import Updates
 from firekeep.engine.transactions import Outcome
-from firekeep.exceptions import DatabaseClosed, TimedOut, UsageError
+from firekeep.exceptions import DatabaseClosed, TimedOut, UsageError, WriteCancelled
 from firekeep.pending import Pending
 from firekeep.push_id import RANDOM_BITS, PushIdGenerator
 from firekeep.status import Status
@@ -464,7 +464,8 @@ class Driver:
         handle.settle(effect.result, error)
         if not isinstance(handle, Write):
             return
-        if error is not None and not handle.is_awaited:
+        is_wanted = error is None or isinstance(error, WriteCancelled)
+        if not (is_wanted or handle.is_awaited):
             logger.warning("a write at %s failed: %s", handle.path, error)
             self._rejection_callbacks.call(handle)
         if self._drain_waiters:
