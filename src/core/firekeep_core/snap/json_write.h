@@ -4,6 +4,7 @@
 
 #include "buffer.h"
 #include "json_scan.h"
+#include "list_rule.h"
 
 static void fk_write_escape(fk_buffer *w, unsigned c) {
     static const char digits[] = "0123456789abcdef";

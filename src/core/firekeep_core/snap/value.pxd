@@ -4,5 +4,3 @@ from .word cimport fk_word
 
 cdef Node read_user_value(object value, object priority, Path path)
 cdef fk_word read_export(object value) except? 0               # lenient; the caller owns it
-cdef object word_to_python(fk_word word, bint arrays)          # as val() gives it
-cdef object word_to_export(fk_word word)                       # as exportVal() gives it

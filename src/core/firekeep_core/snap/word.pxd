@@ -60,7 +60,6 @@ cdef extern from "word.h" nogil:
     uint64_t fk_map_count(fk_word map)
     uint64_t fk_child_count(fk_word w)
     fk_word fk_child(fk_word w, fk_key k)
-    bint fk_is_list(fk_word map)         # whether the array rule makes a list of it
     void fk_cursor_start(fk_cursor *c, fk_word map, bint last)
     bint fk_cursor_next(fk_cursor *c)
     bint fk_cursor_previous(fk_cursor *c)

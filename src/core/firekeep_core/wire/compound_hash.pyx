@@ -54,7 +54,6 @@ from ..snap.word cimport (
 )
 
 from ..errors import ProtocolError
-from ..snap.node import EMPTY
 
 #: A range is cut when its text is longer than this, or than a share of the whole.
 MIN_RANGE_UNITS = 512
@@ -251,8 +250,9 @@ def compound_hash(Node node not None, threshold: int | None = None) -> tuple[lis
     share of the node's size. The last hash, after the last path, is always ``""``.
     Source: wire §4.5.
 
-    >>> compound_hash(EMPTY)
-    ([''], [])
+    >>> from firekeep_core.snap.node import from_scalar
+    >>> compound_hash(from_scalar(True))[1]
+    ['/']
     """
     cdef _Ranges ranges
     if threshold is None:

@@ -17,12 +17,12 @@ from ..snap.json cimport (
     fk_put,
     fk_skip_space,
 )
-from ..snap.node cimport Node
+from ..snap.node cimport Node, new_node
 from ..snap.path cimport Path, path_from_text
+from ..snap.word cimport FK_EMPTY
 from .scanner cimport MAX_DEPTH, Scanner
 
 from ..query.params import QueryParams
-from ..snap.node import EMPTY
 from ..snap.value import to_python
 from .control import (
     AppCheckRevoked,
@@ -40,6 +40,8 @@ from .control import (
 
 cdef extern from "Python.h":
     str PyUnicode_DecodeUTF8(const char *text, Py_ssize_t length, const char *errors)
+cdef Node EMPTY = new_node(FK_EMPTY)
+
 
 @cython.final
 cdef class Response:
@@ -456,7 +458,7 @@ def encode_request(number: int, action: str, body) -> str:
 
     Source: wire §3.1.
 
-    >>> encode_request(1, "p", {"p": "/a", "d": EMPTY})
+    >>> encode_request(1, "p", {"p": "/a", "d": None})
     '{"t":"d","d":{"r":1,"a":"p","b":{"p":"/a","d":null}}}'
     """
     cdef fk_buffer buffer
