@@ -155,9 +155,9 @@ class Session:
         if isinstance(ranges, dict):
             hashes, ends = _compound_hash(cast("dict[str, object]", ranges))
             differing = differing_ranges(node, hashes, ends)
-            if differing is not None:
-                if differing:
-                    self.connection.push(messages.range_merge(listen.path, differing, listen.tag))
+            # Equal ranges under unequal hashes hide a priority (wire §4.5): send everything.
+            if differing:
+                self.connection.push(messages.range_merge(listen.path, differing, listen.tag))
                 return
         self.connection.push(messages.overwrite(listen.path, node, listen.tag))
 

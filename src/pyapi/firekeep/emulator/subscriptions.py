@@ -22,6 +22,11 @@ class Subscriptions:
     def __init__(self) -> None:
         self._root = _Place()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody listens."""
+        return self._root.is_empty
+
     def add(self, listen: Listen, node: Node) -> None:
         """Tell a listen of every commit from now on; `node` is the value at its location."""
         place = self._root
