@@ -13,7 +13,7 @@ from firekeep.client import Client
 from firekeep.config import MIB, Config, Persistence
 from firekeep.connection import Connector
 from firekeep.driver import Driver
-from firekeep.exceptions import ConfiguredTooLate, InvalidArgument, UsageError
+from firekeep.exceptions import ConfiguredTooLate, InvalidArgument, InvalidUrl, UsageError
 from firekeep.presence import Presence
 from firekeep.query import Query
 from firekeep.reference import Reference
@@ -45,7 +45,7 @@ class Database:
     wait for the network. All calls come from the thread it was entered on.
 
     Raises:
-        InvalidUrl: no database can be at `url`, at once.
+        InvalidUrl: `url` is not the root of a database, at once.
         InvalidArgument: another argument makes no sense, at once.
 
     Example::
@@ -75,6 +75,10 @@ class Database:
         if config is not None and not isinstance(config, Config):
             raise InvalidArgument(f"config is a firekeep.Config, not {config!r:.60}")
         address = parse_url(url, os.environ.get(EMULATOR_VARIABLE))
+        if address.path:
+            raise InvalidUrl(
+                f"{str(address)!r:.120} names a location; open the root and use reference()"
+            )
         settings = Config() if config is None else config
         self._persistence = _read_persistence(persistence)
         self._driver = Driver(

@@ -396,8 +396,9 @@ cdef class View:
         cdef list changes = []
         cdef list events = []
         cdef fk_word old_full = self.full
-        cdef fk_word old_shown = self.shown
         cdef bint was_complete = self.complete
+        # The first answer to a listen tells about the past.
+        cdef bint initial = complete and not was_complete and origin == "server"
         cdef bint changed
         if heads is None and full != old_full and equal(full, old_full):
             release(full)
@@ -407,10 +408,9 @@ cdef class View:
         if full == old_full:
             release(full)
             if self.complete and not was_complete and self.kinds & VALUE:
-                self.tell(self.value_event(origin, False), VALUE, events)
+                self.tell(self.value_event(origin, initial), VALUE, events)
             return events
         self.full = full
-        retain(old_shown)
         if self.loads_all:
             retain(full)
             release(self.shown)
@@ -422,10 +422,9 @@ cdef class View:
             self.compare(old_full, heads, changes)
             changed = bool(changes)
         if self.kinds & ANY_CHILD and changes:
-            self.tell_changes(changes, old_shown, origin, events)
+            self.tell_changes(changes, origin, initial, events)
         if self.complete and (changed or not was_complete) and self.kinds & VALUE:
-            self.tell(self.value_event(origin, False), VALUE, events)
-        release(old_shown)
+            self.tell(self.value_event(origin, initial), VALUE, events)
         release(old_full)
         return events
 
@@ -489,7 +488,7 @@ cdef class View:
             retain(new)
             self.shown = set_child(self.shown, key, new)
 
-    cdef void tell_changes(self, list changes, fk_word old_shown, str origin, list events):
+    cdef void tell_changes(self, list changes, str origin, bint initial, list events):
         """Removed, then added and moved as they lie in the final order, then changed."""
         cdef list removed = [], placed = [], changed = []
         cdef Change change
@@ -506,12 +505,12 @@ cdef class View:
         for change in in_order(removed, index):
             if self.kinds & CHILD_REMOVED:
                 self.tell(
-                    self.child_event(change, None, origin, False), CHILD_REMOVED, events
+                    self.child_event(change, None, origin, initial), CHILD_REMOVED, events
                 )
         for change in in_order(placed, index) + in_order(changed, index):
             if self.kinds & change.code:
                 self.tell(
-                    self.child_event(change, self.previous_key(change), origin, False),
+                    self.child_event(change, self.previous_key(change), origin, initial),
                     change.code,
                     events,
                 )
