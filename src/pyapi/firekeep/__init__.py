@@ -1,7 +1,5 @@
 """Firebase Realtime Database client that works offline."""
 
-from firekeep_core.snap.path import Path
-
 from firekeep import exceptions
 from firekeep.config import Config, Persistence
 from firekeep.database import Database, KeptQuery, open
@@ -17,6 +15,7 @@ from firekeep.status import Status
 from firekeep.status_stream import StatusStream
 from firekeep.transaction import ABORT, Transaction, TransactionResult
 from firekeep.write import Write
+from firekeep_core.snap.path import Path
 
 __all__ = [
     "ABORT",

@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from firekeep_core.snap.path import ROOT, Path
-
 from firekeep.client import Client
 from firekeep.config import MIB, Config, Persistence
 from firekeep.connection import Connector
@@ -24,6 +22,7 @@ from firekeep.status_stream import StatusStream, status_stream
 from firekeep.types import Registration, TokenProvider, Writable
 from firekeep.url import EMULATOR_VARIABLE, parse_url
 from firekeep.write import Write
+from firekeep_core.snap.path import ROOT, Path
 
 __all__ = ["Database", "KeptQuery", "open"]
 

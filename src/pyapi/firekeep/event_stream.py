@@ -7,9 +7,6 @@ from typing import Final, Generic, Literal, Protocol, Self, TypeVar, cast
 
 import anyio
 import anyio.lowlevel
-from firekeep_core.query.params import QueryParams
-from firekeep_core.snap.path import Path
-from firekeep_core.sync.event import Event as CoreEvent
 
 from firekeep.driver import Driver
 from firekeep.event_folding import FoldedEvents
@@ -17,6 +14,9 @@ from firekeep.exceptions import BufferOverflow, DatabaseClosed, InvalidArgument
 from firekeep.listener import CHILD_KINDS, KIND_BITS, Registrant
 from firekeep.snapshot import Event, Snapshot
 from firekeep.types import EventKind
+from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.path import Path
+from firekeep_core.sync.event import Event as CoreEvent
 
 __all__ = ["EventBuffer", "EventStream", "Overflow", "Stream", "ValueBuffer", "ValueStream"]
 

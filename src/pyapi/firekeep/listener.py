@@ -5,15 +5,14 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self, cast
 
-from firekeep_core.query.params import QueryParams
-from firekeep_core.snap.path import Path
-from firekeep_core.sync.event import Event as CoreEvent
-
 from firekeep.driver import Driver
 from firekeep.exceptions import BufferOverflow, FirekeepError, InvalidArgument
 from firekeep.serial_callback import BACKLOG, SerialCallback
 from firekeep.snapshot import Metadata, Snapshot
 from firekeep.types import CancelCallback, ChildCallback, EventKind, ValueCallback
+from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.path import Path
+from firekeep_core.sync.event import Event as CoreEvent
 
 __all__ = ["CHILD_KINDS", "KIND_BITS", "Listener", "Registrant", "listen_child", "listen_value"]
 

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 
-from firekeep_core.snap.node import EMPTY
-from firekeep_core.snap.path import Path
-from firekeep_core.snap.value import from_python, validate_priority
-
 from firekeep.driver import Driver
 from firekeep.types import Priority, Writable
 from firekeep.user_updates import priority_path, read_updates
 from firekeep.write import Write
+from firekeep_core.snap.node import EMPTY
+from firekeep_core.snap.path import Path
+from firekeep_core.snap.value import from_python, validate_priority
 
 __all__ = ["OnDisconnect"]
 

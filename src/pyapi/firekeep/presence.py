@@ -3,18 +3,17 @@
 from types import TracebackType
 from typing import Final, Self
 
-from firekeep_core.query.params import QueryParams
-from firekeep_core.snap.node import EMPTY, Node
-from firekeep_core.snap.path import Path
-from firekeep_core.snap.value import from_python
-from firekeep_core.sync.event import Event as CoreEvent
-
 from firekeep.driver import Driver
 from firekeep.listener import KIND_BITS, Registrant
 from firekeep.server_value import TIMESTAMP
 from firekeep.types import Writable
 from firekeep.user_updates import check_writable
 from firekeep.write import Write
+from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.node import EMPTY, Node
+from firekeep_core.snap.path import Path
+from firekeep_core.snap.value import from_python
+from firekeep_core.sync.event import Event as CoreEvent
 
 __all__ = ["Presence"]
 

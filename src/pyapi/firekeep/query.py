@@ -3,8 +3,6 @@
 from typing import Final, Literal, TypeAlias
 
 import anyio
-from firekeep_core.query.params import QueryParams
-from firekeep_core.snap.path import Path
 
 from firekeep.client import Client
 from firekeep.engine.gets import GetSource
@@ -13,6 +11,8 @@ from firekeep.exceptions import InvalidArgument, NotCached, Offline, TimedOut
 from firekeep.listener import KIND_BITS, Listener, listen_child, listen_value
 from firekeep.snapshot import Metadata, Snapshot
 from firekeep.types import CancelCallback, ChildCallback, EventKind, ValueCallback
+from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.path import Path
 
 __all__ = ["Bound", "Query", "Timeout"]
 

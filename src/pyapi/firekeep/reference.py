@@ -2,11 +2,6 @@
 
 from collections.abc import Mapping
 
-from firekeep_core.query.params import QueryParams
-from firekeep_core.snap.node import EMPTY
-from firekeep_core.snap.path import ROOT, Path
-from firekeep_core.snap.value import from_python, validate_priority
-
 from firekeep.client import Client
 from firekeep.exceptions import InvalidPath
 from firekeep.on_disconnect import OnDisconnect
@@ -16,6 +11,10 @@ from firekeep.transaction import Transaction, TransactionFunction, run_transacti
 from firekeep.types import Priority, Writable
 from firekeep.user_updates import check_writable, priority_path, read_updates
 from firekeep.write import Write
+from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.node import EMPTY
+from firekeep_core.snap.path import ROOT, Path
+from firekeep_core.snap.value import from_python, validate_priority
 
 __all__ = ["Reference"]
 

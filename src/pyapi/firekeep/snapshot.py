@@ -2,16 +2,15 @@
 
 import html
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
-
-from firekeep_core.query.params import QueryParams
-from firekeep_core.snap.node import Node
-from firekeep_core.snap.path import Path
-from firekeep_core.snap.value import export, to_python
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, cast
 
 from firekeep.exceptions import InvalidValue
 from firekeep.typed_value import build
 from firekeep.types import EventKind, Priority
+from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.node import Node
+from firekeep_core.snap.path import Path
+from firekeep_core.snap.value import export, to_python
 
 __all__ = ["Event", "Metadata", "MetadataSource", "Origin", "Snapshot", "child_path"]
 
@@ -134,7 +133,7 @@ class Snapshot:
     @property
     def priority(self) -> Priority:
         """The location's priority; None for none."""
-        return self._node.priority
+        return cast("Priority", self._node.priority)
 
     def exists(self) -> bool:
         """Return whether there is anything at the location."""

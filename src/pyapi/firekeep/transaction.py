@@ -4,14 +4,13 @@ import inspect
 from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
-from firekeep_core.query.params import QueryParams
-from firekeep_core.snap.path import Path
-
 from firekeep.driver import Driver, TransactionHandle
 from firekeep.engine.transactions import ABORT
 from firekeep.exceptions import InvalidArgument
 from firekeep.listener import Registrant
 from firekeep.snapshot import Snapshot
+from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.path import Path
 
 __all__ = ["ABORT", "Transaction", "TransactionFunction", "TransactionResult", "run_transaction"]
 

@@ -1,7 +1,7 @@
 """Turns plain values into the types a user describes them with."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
 from typing import (
     Any,
@@ -21,8 +21,8 @@ __all__ = ["build"]
 
 TypedT = TypeVar("TypedT")
 
-_LISTS = (list, Sequence, tuple)
-_MAPS = (dict, Mapping)
+_LISTS: tuple[Any, ...] = (list, Sequence, tuple)
+_MAPS: tuple[Any, ...] = (dict, Mapping)
 
 
 def build(value: object, kind: type[TypedT]) -> TypedT:
@@ -89,13 +89,14 @@ def _build_union(value: object, kind: Any, place: str) -> object:
 
 
 def _build_record(value: object, kind: Any, place: str) -> object:
-    if not isinstance(value, dict):
+    members = _members(value)
+    if members is None:
         raise _mismatch(value, kind, place)
     hints = get_type_hints(kind)
     if is_typeddict(kind):
         required = kind.__required_keys__
-        names = [name for name in hints if name in value or name in required]
-        return {name: _field(value, name, hints[name], place) for name in names}
+        names = [name for name in hints if name in members or name in required]
+        return {name: _field(members, name, hints[name], place) for name in names}
     arguments: dict[str, object] = {}
     for field in dataclasses.fields(kind):
         if not field.init:
@@ -104,8 +105,8 @@ def _build_record(value: object, kind: Any, place: str) -> object:
             field.default is not dataclasses.MISSING
             or field.default_factory is not dataclasses.MISSING
         )
-        if field.name in value or not has_default:
-            arguments[field.name] = _field(value, field.name, hints[field.name], place)
+        if field.name in members or not has_default:
+            arguments[field.name] = _field(members, field.name, hints[field.name], place)
     return kind(**arguments)
 
 
@@ -125,12 +126,11 @@ def _field(value: dict[str, object], name: str, kind: Any, place: str) -> object
 def _build_list(value: object, kind: Any, origin: Any, place: str) -> object:
     if value is None:
         items: list[object] = []
-    elif isinstance(value, dict) and all(key.isdecimal() for key in value):
-        items = [None] * (max((int(key) for key in value), default=-1) + 1)
-        if len(items) > 2 * len(value) + 1:
+    elif (members := _members(value)) is not None and all(key.isdecimal() for key in members):
+        length = max((int(key) for key in members), default=-1) + 1
+        if length > 2 * len(members) + 1:
             raise InvalidValue(f"{_name(place)} has too many gaps for a list")
-        for key, item in value.items():
-            items[int(key)] = item
+        items = [members.get(str(position)) for position in range(length)]
     else:
         raise _mismatch(value, kind, place)
     kinds = get_args(kind)
@@ -140,19 +140,18 @@ def _build_list(value: object, kind: Any, origin: Any, place: str) -> object:
         each = list(kinds) or [Any] * len(items)
     else:
         each = [kinds[0] if kinds else Any] * len(items)
-    make: Callable[[list[object]], object] = tuple if origin is tuple else list
-    return make(
-        [
-            _build(item, item_kind, f"{place}/{position}")
-            for position, (item, item_kind) in enumerate(zip(items, each, strict=True))
-        ]
-    )
+    built = [
+        _build(item, item_kind, f"{place}/{position}")
+        for position, (item, item_kind) in enumerate(zip(items, each, strict=True))
+    ]
+    return tuple(built) if origin is tuple else built
 
 
 def _build_map(value: object, kind: Any, place: str) -> object:
     if value is None:
         return {}
-    if not isinstance(value, dict):
+    members = _members(value)
+    if members is None:
         raise _mismatch(value, kind, place)
     kinds = get_args(kind)
     key_kind, item_kind = kinds if kinds else (str, Any)
@@ -160,7 +159,7 @@ def _build_map(value: object, kind: Any, place: str) -> object:
         raise InvalidValue(f"{_name(place)}: the keys of a map are str or int, not {key_kind!r}")
     return {
         _key(key, key_kind, place): _build(item, item_kind, f"{place}/{key}")
-        for key, item in value.items()
+        for key, item in members.items()
     }
 
 
@@ -171,6 +170,10 @@ def _key(key: str, kind: Any, place: str) -> str | int:
         return int(key)
     except ValueError:
         raise InvalidValue(f"{_name(place)} has the key {key!r:.60}, not an int") from None
+
+
+def _members(value: object) -> dict[str, object] | None:
+    return cast("dict[str, object]", value) if isinstance(value, dict) else None
 
 
 def _mismatch(value: object, kind: Any, place: str) -> InvalidValue:

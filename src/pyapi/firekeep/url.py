@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote_plus
 
-from firekeep_core.snap.path import Path
-
 from firekeep.exceptions import InvalidPath, InvalidUrl
+from firekeep_core.snap.path import Path
 
 __all__ = ["EMULATOR_VARIABLE", "DatabaseUrl", "parse_url", "read_address", "socket_url"]
 

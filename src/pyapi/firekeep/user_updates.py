@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from itertools import pairwise
 
+from firekeep.exceptions import InvalidPath, InvalidValue
 from firekeep_core.snap.node import Node
 from firekeep_core.snap.path import Path
 from firekeep_core.snap.value import from_python, validate_priority
-
-from firekeep.exceptions import InvalidPath, InvalidValue
 
 __all__ = ["check_writable", "priority_path", "read_updates"]
 

@@ -7,6 +7,7 @@ It exits with 0 if all went well, 1 if the database or the network said no, 2 fo
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 __all__ = ["main"]
 
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     output = Output(sys.stdout, sys.stderr, os.environ)
     try:
-        code: int = _run(options, output)
+        code = _run(options, output)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -48,16 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _run(options: object, output: object) -> int:
+def _run(options: Any, output: Any) -> int:
     import logging
 
     import anyio
 
     from firekeep.cli import commands
 
-    name = getattr(options, "command")  # noqa: B009  argparse knows no types
     verbose = getattr(options, "verbose", False)
     logging.basicConfig(
         format="firekeep: %(message)s", level=logging.DEBUG if verbose else logging.WARNING
     )
-    return anyio.run(commands.COMMANDS[name], options, output)
+    return anyio.run(commands.COMMANDS[options.command], options, output)

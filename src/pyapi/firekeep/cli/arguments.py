@@ -1,6 +1,7 @@
 """What the command line looks like."""
 
 import argparse
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
 __all__ = ["make_parser"]
@@ -16,15 +17,15 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="example: firekeep watch https://hacker-news.firebaseio.com /v0/topstories",
     )
     parser.add_argument("--version", action="version", version=f"firekeep {_version()}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    make = parser.add_subparsers(dest="command", required=True, metavar="COMMAND").add_parser
 
-    get = _add(commands, "get", "print the value of a location as JSON")
+    get = _add(make, "get", "print the value of a location as JSON")
     _add_location(get)
     _add_query(get)
     get.add_argument("--export", action="store_true", help="with priorities, lists as maps")
     get.add_argument("--json", action="store_true", help="on one line")
 
-    watch = _add(commands, "watch", "print a location, then every change, until Ctrl-C")
+    watch = _add(make, "watch", "print a location, then every change, until Ctrl-C")
     _add_location(watch)
     _add_query(watch)
     form = watch.add_mutually_exclusive_group()
@@ -39,32 +40,34 @@ def make_parser() -> argparse.ArgumentParser:
         ("update", "replace several locations below one; VALUE maps paths to values"),
         ("push", "add a child under a new key that sorts last, and print the key"),
     ):
-        command = _add(commands, name, text)
+        command = _add(make, name, text)
         command.add_argument("url", metavar="URL")
         command.add_argument("path", metavar="PATH")
         command.add_argument("value", metavar="VALUE", nargs="?", default="-", help=_VALUE_HELP)
         _add_connection(command)
 
-    remove = _add(commands, "remove", "remove all that is at a location")
+    remove = _add(make, "remove", "remove all that is at a location")
     _add_location(remove)
     remove.add_argument("--force", action="store_true", help="even if it is the whole database")
 
-    emulator = _add(commands, "emulator", "run a local database until Ctrl-C")
+    emulator = _add(make, "emulator", "run a local database until Ctrl-C")
     emulator.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    emulator.add_argument("--port", type=_port, default=9000, help="0 takes a free one (%(default)s)")
+    emulator.add_argument(
+        "--port", type=_port, default=9000, help="0 takes a free one (%(default)s)"
+    )
     emulator.add_argument("--namespace", default="default", help="its name (%(default)s)")
     emulator.add_argument("--import", dest="import_path", metavar="FILE", help="JSON to begin with")
     emulator.add_argument("--export", dest="export_path", metavar="FILE", help="JSON to end with")
     emulator.add_argument("-v", "--verbose", action="store_true", help="log what happens")
 
-    _add(commands, "demo", "show two clients, one server and what happens between them")
+    _add(make, "demo", "show two clients, one server and what happens between them")
     return parser
 
 
 def _add(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str
+    make: Callable[..., argparse.ArgumentParser], name: str, text: str
 ) -> argparse.ArgumentParser:
-    return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    return make(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
 
 
 def _add_location(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from firekeep.cli.progress import Progress, counting_connector
 from firekeep.config import Config
 from firekeep.connection import WebSocketConnector
 from firekeep.database import Database
-from firekeep.exceptions import InvalidValue, Offline, TimedOut, UsageError
+from firekeep.exceptions import InvalidValue, Offline, TimedOut
 from firekeep.query import Query
 from firekeep.reference import Reference
 from firekeep.status import Status
@@ -191,9 +191,7 @@ def _open(options: Namespace, output: Output) -> tuple[Database, Path]:
         connector = counting_connector(
             WebSocketConnector(target, config), Progress(output.progress)
         )
-    database = Database(
-        address.text(ROOT), auth=options.auth, config=config, connector=connector
-    )
+    database = Database(address.text(ROOT), auth=options.auth, config=config, connector=connector)
     return database, path
 
 
@@ -227,12 +225,12 @@ async def _read_value(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise InvalidValue(f"{text!r:.60} is not JSON ({error}); text needs double quotes") from None
+        raise InvalidValue(
+            f"{text!r:.60} is not JSON ({error}); text needs double quotes"
+        ) from None
 
 
-async def _write(
-    options: Namespace, output: Output, act: Callable[[Reference], Write]
-) -> int:
+async def _write(options: Namespace, output: Output, act: Callable[[Reference], Write]) -> int:
     """Write, and wait until the server has taken it."""
     database, path = _open(options, output)
     async with database:
