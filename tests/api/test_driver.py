@@ -246,7 +246,9 @@ async def test_an_unexpected_failure_to_connect_is_one_more_attempt() -> None:
         assert driver.status.connection == "online"
 
 
-@pytest.mark.parametrize("hostile", ["{", "[1]", "\x00", '{"t":"d","d":{"a":"d","b":7}}', "99999999"])
+@pytest.mark.parametrize(
+    "hostile", ["{", "[1]", "\x00", '{"t":"d","d":{"a":"d","b":7}}', "99999999"]
+)
 async def test_hostile_messages_cost_the_connection_and_nothing_else(
     hostile: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -323,7 +323,8 @@ class Transactions:
             elif transaction.state == "waiting":
                 if self._is_confirmed(place):
                     state = self._tree.latest_state(place, frozenset(pending))
-                    self._run(transaction, state, now_ms, out)
+                    if self._run(transaction, state, now_ms, out):
+                        displaced.append(place)
             elif transaction.state in ("sent", "overridden"):
                 unchanged.add(place)
             elif transaction.sends >= MAX_SENDS and force:
@@ -418,6 +419,8 @@ class Transactions:
     ) -> None:
         transaction.state = "done"
         self._finished.append((transaction, outcome, error))
+        # Others at, above or below may have waited for this one.
+        self._ready[transaction.path] = None
         spine = [self._root]
         for key in transaction.path.keys:
             child = spine[-1].children.get(key)
