@@ -19,7 +19,9 @@ def main() -> None:
     old, new = medians(sys.argv[1]), medians(sys.argv[2])
     for workload, size in sorted(old.keys() & new.keys()):
         before, after = old[workload, size], new[workload, size]
-        print(f"{workload:4} {size:>10,}  {before:10.2f} → {after:10.2f}   ratio {after / before:.2f}")
+        print(
+            f"{workload:4} {size:>10,}  {before:10.2f} → {after:10.2f}   ratio {after / before:.2f}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """One attempt to talk to the server: open a transport, then carry messages both ways."""
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TypeAlias
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from firekeep.net.proxy import ProxyAddress, choose_proxy
 from firekeep.net.transport import Transport
 from firekeep.net.websocket import connect, user_agent
 from firekeep.url import DatabaseUrl, socket_url
+from firekeep_core.snap.word import trim
 from firekeep_core.wire.chunk import SEGMENT_UNITS, Joiner, split
 
 __all__ = ["Connection", "Connector", "WebSocketConnector"]
@@ -62,6 +63,10 @@ class WebSocketConnector:
         )
 
 
+#: After a turn of this many bytes, what they took is given back to the system.
+TRIM_FROM_BYTES = 1 << 20
+
+
 class Connection:
     """Lives as long as `run` does; `close` ends it at once and without a word."""
 
@@ -70,7 +75,7 @@ class Connection:
         connect: Connect,
         connector: Connector,
         *,
-        received: Callable[["Connection", list[bytes]], None],
+        received: Callable[["Connection", Sequence[bytes | bytearray]], None],
         sent: Callable[[], None],
         wait_until_read: Callable[[], Awaitable[None]],
     ) -> None:
@@ -118,8 +123,12 @@ class Connection:
                 received = await transport.receive()
                 await self._wait_until_read()
                 messages = self._joiner.join(received)
+                size_bytes = sum(map(len, messages))
                 if messages:
                     self._received(self, messages)
+                del received, messages  # they may be large, and the next may take long
+                if size_bytes >= TRIM_FROM_BYTES:
+                    trim()
         except Exception as error:  # noqa: BLE001  as above
             self._end(error, scope)
 

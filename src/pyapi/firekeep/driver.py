@@ -3,7 +3,7 @@
 import logging
 import random
 import threading
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
@@ -556,7 +556,7 @@ class Driver:
             with self._lock:
                 self._callback_failed(error)
 
-    def _received(self, connection: Connection, messages: list[bytes]) -> None:
+    def _received(self, connection: Connection, messages: Sequence[bytes | bytearray]) -> None:
         with self._lock:
             if self._connection is connection:
                 clock = self._clock

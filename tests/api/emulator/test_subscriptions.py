@@ -169,9 +169,7 @@ def test_pushes_keep_every_listen_equal_to_the_server(
 
 @settings(deadline=None)
 @given(data=VALUES, places=st.lists(st.tuples(PLACES, st.none() | queries()), max_size=6))
-def test_removed_listens_leave_nothing_behind(
-    data: Any, places: list[tuple[str, Any]]
-) -> None:
+def test_removed_listens_leave_nothing_behind(data: Any, places: list[tuple[str, Any]]) -> None:
     namespace = Namespace("test", Clock(), from_export(data))
     listens: list[Listen] = []
     for place, form in places:

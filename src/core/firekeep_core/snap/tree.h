@@ -13,6 +13,9 @@
 #define FIREKEEP_TREE_H
 
 #include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include "word.h"
 
 typedef struct {
@@ -35,6 +38,13 @@ static void *fk_allocate(size_t size) {
 static void fk_release(void *p, size_t size) {
     fk_stats.bytes -= size;
     free(p);
+}
+
+/* Give memory that was freed back to the system, where the allocator keeps it. */
+static void fk_trim(void) {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }
 
 /* ---- keys -------------------------------------------------------------- */

@@ -18,6 +18,7 @@ cdef extern from "tree.h" nogil:
     void fk_key_retain(fk_key k)
     void fk_key_release(fk_key k)
     void fk_drain(int64_t budget)
+    void fk_trim()
     fk_key fk_key_from_text(const char *text, size_t length)
     fk_word fk_new_integer(int64_t value)
     fk_word fk_new_string(const char *text, size_t length)
@@ -169,3 +170,8 @@ def collect(budget: int = -1) -> int:
     """
     fk_drain(budget)
     return fk_stats.pending
+
+
+def trim() -> None:
+    """Give freed memory back to the system; worth its time after a message of megabytes."""
+    fk_trim()

@@ -61,20 +61,23 @@ cdef list cut(str text, Py_ssize_t limit):
 cdef class Joiner:
     """Puts the segments of one connection's messages together.
 
-    A lone ``0``, the peer's sign of life, is no message. Memory is bounded by ``max_bytes``,
+    A lone ``0``, the peer's sign of life, is no message. Segments of bytes go into one
+    growing buffer, so that a long message leaves no holes among what it becomes. Memory is bounded by ``max_bytes``,
     beyond which ProtocolError is raised; the joiner is of no use after an error.
     """
 
-    cdef list _segments
+    cdef list _segments             # of text
+    cdef bytearray _buffer          # of bytes
     cdef Py_ssize_t _missing
     cdef Py_ssize_t _bytes
     cdef Py_ssize_t _max_bytes
 
     def __init__(self, max_bytes: int = MAX_MESSAGE_BYTES):
         self._segments = []
+        self._buffer = bytearray()
         self._max_bytes = max_bytes
 
-    def feed(self, message: bytes | str) -> bytes | str | None:
+    def feed(self, message: bytes | str) -> bytes | bytearray | str | None:
         """Take one WebSocket message; return the message it completes, if it does.
 
         All segments of a message are of the type that the first has.
@@ -87,7 +90,7 @@ cdef class Joiner:
         self._check(len(message))
         return message
 
-    def join(self, messages) -> list[bytes]:
+    def join(self, messages) -> list[bytes | bytearray]:
         """Take the WebSocket messages of one wake-up; return all messages they complete."""
         joined = []
         for message in messages:
@@ -103,14 +106,19 @@ cdef class Joiner:
     cdef object _collect(self, object message):
         self._bytes += len(message)
         self._check(self._bytes)
-        self._segments.append(message)
+        if isinstance(message, str):
+            self._segments.append(message)
+        else:
+            self._buffer += message
         self._missing -= 1
         if self._missing:
             return None
-        segments = self._segments
-        self._segments = []
         self._bytes = 0
-        return ("" if isinstance(message, str) else b"").join(segments)
+        if isinstance(message, str):
+            segments, self._segments = self._segments, []
+            return "".join(segments)
+        joined, self._buffer = self._buffer, bytearray()
+        return joined
 
     cdef int _check(self, Py_ssize_t size) except -1:
         if size > self._max_bytes:

@@ -46,6 +46,9 @@ cdef class Scanner:
         if isinstance(message, bytes):
             text = <bytes>message
             length = len(<bytes>message)
+        elif isinstance(message, bytearray):
+            text = <bytearray>message
+            length = len(<bytearray>message)
         elif isinstance(message, str):
             try:
                 text = PyUnicode_AsUTF8AndSize(message, &length)

@@ -67,7 +67,7 @@ class Session:
         now_ms = self.namespace.clock.now_ms()
         self.connection.push(messages.handshake(now_ms, host, self.connection.session_id))
 
-    def receive(self, message: bytes) -> None:
+    def receive(self, message: bytes | bytearray) -> None:
         """Do what a whole message says.
 
         Raises:

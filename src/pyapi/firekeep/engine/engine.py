@@ -1,6 +1,6 @@
 """The engine: user calls and messages in, effects out; it performs nothing itself."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, Literal, TypeAlias, TypeVar, cast
 
 from firekeep_core.snap.node import EMPTY, Node
@@ -429,7 +429,9 @@ class Engine(Generic[WriteT]):
         self._arm(out)
         return out
 
-    def receive(self, messages: list[bytes], now_s: float, wall_ms: int) -> list[Effect]:
+    def receive(
+        self, messages: Sequence[bytes | bytearray], now_s: float, wall_ms: int
+    ) -> list[Effect]:
         """Take every complete message that has arrived, as one turn."""
         out: list[Effect] = []
         phase = self._session.phase

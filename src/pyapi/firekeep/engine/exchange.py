@@ -1,7 +1,7 @@
 """What is said between client and server: pushes, answers, restoring a session, losing it."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from firekeep.engine.disconnect_ops import DisconnectOperations, Rearmed
@@ -99,7 +99,9 @@ class Exchange:
             Pong: _ignore,
         }
 
-    def receive(self, raw: list[bytes], now_s: float, wall_ms: int, out: list[Effect]) -> None:
+    def receive(
+        self, raw: Sequence[bytes | bytearray], now_s: float, wall_ms: int, out: list[Effect]
+    ) -> None:
         """Take all messages that have arrived, in order, as one turn."""
         self._session.last_received_s = now_s
         self.last_synced_ms = wall_ms
@@ -201,7 +203,7 @@ class Exchange:
             self._conclude(*self._deferred.popleft(), out)
 
     def _take_one_by_one(
-        self, raw: list[bytes], now_s: float, wall_ms: int, out: list[Effect]
+        self, raw: Sequence[bytes | bytearray], now_s: float, wall_ms: int, out: list[Effect]
     ) -> None:
         """Act on the messages before the broken one, then raise its error."""
         for message in raw:
