@@ -239,7 +239,7 @@ class Controls:
         session.end()
         self._wake()
 
-    def _note(self, session: Session, message: bytes) -> None:
+    def _note(self, session: Session, message: bytes | bytearray) -> None:
         if self._record:
             self.received.append((session.connection, message.decode()))
 
