@@ -9,7 +9,7 @@ from firekeep.emulator import messages
 from firekeep.emulator.clock import Clock
 from firekeep.emulator.connection import WRITES, Connection
 from firekeep.emulator.messages import Request
-from firekeep.emulator.namespace import Namespace, read_piece, read_update
+from firekeep.emulator.namespace import Namespace, read_path, read_piece, read_update
 from firekeep.emulator.session import Session
 from firekeep_core.snap.node import Node
 from firekeep_core.snap.path import Path
@@ -59,10 +59,12 @@ class Controls:
     def set(self, path: str, value: object, *, namespace: str | None = None) -> None:
         """Write as an administrator does: whoever listens is told.
 
+        The path may end in ``.priority``, and the value may hold server values.
+
         Raises:
             InvalidArgument: a path or a value that no database can hold.
         """
-        place = Path.parse(path)
+        place = read_path(path)
         self.database(namespace).commit(place, [read_piece(place, value)])
         self._wake()
 
