@@ -11,7 +11,7 @@ from firekeep.query import Query
 from firekeep.reference import Reference
 from firekeep.server_value import TIMESTAMP, increment
 from firekeep.snapshot import Event, Metadata, Snapshot
-from firekeep.status import Status
+from firekeep.status import CacheInfo, Status
 from firekeep.status_stream import StatusStream
 from firekeep.transaction import ABORT, Transaction, TransactionResult
 from firekeep.write import Write
@@ -20,6 +20,7 @@ from firekeep_core.snap.path import Path
 __all__ = [
     "ABORT",
     "TIMESTAMP",
+    "CacheInfo",
     "Config",
     "Database",
     "Event",

@@ -17,7 +17,7 @@ from firekeep.query import Query
 from firekeep.reference import Reference
 from firekeep.serial_callback import SerialCallback
 from firekeep.snapshot import child_path
-from firekeep.status import Status
+from firekeep.status import CacheInfo, Status
 from firekeep.status_stream import StatusStream, status_stream
 from firekeep.types import Registration, TokenProvider, Writable
 from firekeep.url import EMULATOR_VARIABLE, parse_url
@@ -282,6 +282,24 @@ class Database:
             )
             for path, params in self._driver.kept_synced()
         ]
+
+    def cache_info(self) -> CacheInfo:
+        """Return what is cached and kept, and how big it is.
+
+        Example::
+
+            print(db.cache_info().size_bytes)
+        """
+        return self._driver.cache_info()
+
+    def clear_cache(self) -> None:
+        """Drop what is cached, but not what is listened to, kept synced or still to be sent.
+
+        Example::
+
+            db.clear_cache()
+        """
+        self._driver.clear_cache()
 
     # The queue of writes.
 

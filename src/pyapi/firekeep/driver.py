@@ -10,8 +10,6 @@ from typing import Any, NamedTuple, Protocol, Self
 
 import anyio
 import anyio.abc
-from firekeep_core.snap.node import Node
-from firekeep_core.snap.path import Path
 
 from firekeep.callbacks import Callbacks
 from firekeep.clock import Clock, SystemClock
@@ -35,12 +33,14 @@ from firekeep.engine.transactions import Outcome
 from firekeep.exceptions import DatabaseClosed, TimedOut, UsageError, WriteCancelled
 from firekeep.pending import Pending
 from firekeep.push_id import RANDOM_BITS, PushIdGenerator
-from firekeep.status import Status
+from firekeep.status import CacheInfo, Status
 from firekeep.timer import NEVER, Timer
 from firekeep.types import JSON, TokenProvider
 from firekeep.url import DatabaseUrl
 from firekeep.write import Write
 from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.node import Node
+from firekeep_core.snap.path import Path
 from firekeep_core.sync.event import Event
 
 __all__ = [
@@ -420,6 +420,17 @@ class Driver:
                 not self._engine.is_confirmed(path, params),
                 self._engine.is_complete(path, params),
             )
+
+    def clear_cache(self) -> None:
+        """Drop what no listener, keep-synced query or write needs."""
+        with self._lock:
+            self._check_usable()
+            self._delivery.perform(self._engine.clear_cache(self._clock.wall_ms()))
+
+    def cache_info(self) -> CacheInfo:
+        """Return what is held of the server's data."""
+        with self._lock:
+            return self._engine.cache_info()
 
     def size_bytes(self, path: Path, params: QueryParams) -> int:
         """Return the estimated size of what a live query shows; 0 if not all of it is known."""

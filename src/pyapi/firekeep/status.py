@@ -1,9 +1,9 @@
 """What is known about a database's connection, credential and queue at one moment."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
-__all__ = ["AuthState", "ConnectionState", "Status"]
+__all__ = ["AuthState", "CacheInfo", "ConnectionState", "Status"]
 
 ConnectionState = Literal[
     "offline", "waiting", "connecting", "authenticating", "online", "shutdown"
@@ -46,3 +46,23 @@ class Status:
     """Size of what is kept on disk; 0 without persistence."""
     last_error: Exception | None
     """The last failure of the connection, the credential or a callback."""
+
+
+class CacheInfo(NamedTuple):
+    """What a database holds of the server's data at one moment; sizes are estimates.
+
+    Example::
+
+        print(db.cache_info().size_bytes)
+    """
+
+    queries: int
+    """Queries that the server is, or is to be, listened at."""
+    kept: int
+    """Queries that `keep_synced` holds."""
+    size_bytes: int
+    """Size of what is held in memory for all of them."""
+    kept_bytes: int
+    """Size of what the kept ones show; where two of them overlap it counts twice."""
+    disk_bytes: int
+    """Size of what is kept on disk; 0 without persistence."""

@@ -159,7 +159,7 @@ cdef class QueryParams:
 
     # ---- building ------------------------------------------------------------------
 
-    def order_by_child(self, path: str) -> QueryParams:
+    def order_by_child(self, path: object) -> QueryParams:
         """Order by the value at ``path`` below each child."""
         if not isinstance(path, str):
             raise InvalidQuery(f"order_by_child takes a path, not {path!r:.80}")
@@ -186,33 +186,33 @@ cdef class QueryParams:
         """Order by priority, which is the default."""
         return self.with_order(BY_PRIORITY, None)
 
-    def start_at(self, value: object, key: str | None = None) -> QueryParams:
+    def start_at(self, value: object, key: object = None) -> QueryParams:
         """Begin with ``value``; with ``key``, among the children that have that value too."""
         return self.with_start("start_at", value, key, False)
 
-    def start_after(self, value: object, key: str | None = None) -> QueryParams:
+    def start_after(self, value: object, key: object = None) -> QueryParams:
         """Begin after ``value``, or after ``key`` among the children that have that value."""
         return self.with_start("start_after", value, key, True)
 
-    def end_at(self, value: object, key: str | None = None) -> QueryParams:
+    def end_at(self, value: object, key: object = None) -> QueryParams:
         """End with ``value``; with ``key``, among the children that have that value too."""
         return self.with_end("end_at", value, key, False)
 
-    def end_before(self, value: object, key: str | None = None) -> QueryParams:
+    def end_before(self, value: object, key: object = None) -> QueryParams:
         """End before ``value``, or before ``key`` among the children that have that value."""
         return self.with_end("end_before", value, key, True)
 
-    def equal_to(self, value: object, key: str | None = None) -> QueryParams:
+    def equal_to(self, value: object, key: object = None) -> QueryParams:
         """Show the children that have exactly ``value``, or of these the one at ``key``."""
         return self.with_start("equal_to", value, key, False).with_end(
             "equal_to", value, key, False
         )
 
-    def limit_to_first(self, limit: int) -> QueryParams:
+    def limit_to_first(self, limit: object) -> QueryParams:
         """Show at most the first ``limit`` children."""
         return self.with_limit("limit_to_first", limit, False)
 
-    def limit_to_last(self, limit: int) -> QueryParams:
+    def limit_to_last(self, limit: object) -> QueryParams:
         """Show at most the last ``limit`` children."""
         return self.with_limit("limit_to_last", limit, True)
 
@@ -234,14 +234,14 @@ cdef class QueryParams:
             )
         return finish(params)
 
-    def with_start(self, call: str, value: object, key: str | None, exclusive: bool):
+    def with_start(self, call: str, value: object, key: object, exclusive: bool):
         if self.start is not None:
             raise InvalidQuery(f"{call}: the query has a start already")
         cdef QueryParams params = copy_of(self)
         params.start = read_bound(self, call, value, key, exclusive, True)
         return finish(params)
 
-    def with_end(self, call: str, value: object, key: str | None, exclusive: bool):
+    def with_end(self, call: str, value: object, key: object, exclusive: bool):
         if self.end is not None:
             raise InvalidQuery(f"{call}: the query has an end already")
         cdef QueryParams params = copy_of(self)

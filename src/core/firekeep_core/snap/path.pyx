@@ -62,7 +62,7 @@ cdef class Path:
         raise TypeError("use Path.parse, Path.from_keys or Path.from_wire")
 
     @staticmethod
-    def parse(text: str) -> Path:
+    def parse(text: object) -> Path:
         """Return the location that ``text`` names; empty segments do not count.
 
         Raises InvalidPath for a key that no child may have. ``.info`` may be the first key.

@@ -615,6 +615,14 @@ cdef class SyncTree:
         retain(word)
         return params.filter(new_node(word))
 
+    def written_value(self, Path path not None, QueryParams params not None) -> Node | None:
+        """Return what the query shows if writes alone say it whatever the server holds, or None."""
+        if not self.writes.covers(path.words, path.length):
+            return None
+        return params.filter(
+            new_node(self.writes.value(path.words, path.length, FK_EMPTY, None))
+        )
+
     def latest_state(self, Path path not None, exclude: object = ()) -> Node:
         """Return the state a transaction starts from: hidden writes count, unknown is null."""
         cdef Reading reading = Reading(True, exclude if exclude else None, None)

@@ -3,9 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, Literal, TypeAlias, TypeVar, cast
 
-from firekeep_core.snap.node import EMPTY, Node
-from firekeep_core.snap.path import Path
-
 from firekeep.config import Config
 from firekeep.engine.disconnect_ops import DisconnectOperations
 from firekeep.engine.effects import (
@@ -38,9 +35,11 @@ from firekeep.exceptions import (
     QueueFull,
     WriteCancelled,
 )
-from firekeep.status import Status
+from firekeep.status import CacheInfo, Status
 from firekeep.url import DatabaseUrl
 from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.node import EMPTY, Node
+from firekeep_core.snap.path import Path
 from firekeep_core.snap.server_value import contains_server_value, resolve_timestamps
 from firekeep_core.sync.sync_tree import SyncTree
 
@@ -517,6 +516,23 @@ class Engine(Generic[WriteT]):
         if path.front == ".info":
             return True
         return self._tree.complete_value(path, params) is not None
+
+    def clear_cache(self, wall_ms: int) -> list[Effect]:
+        """Drop what no listener, keep-synced query or write needs: the listens that linger."""
+        out: list[Effect] = []
+        self._lingering.expire(_NEVER, out)
+        self._end_turn(0.0, wall_ms, out)
+        return out
+
+    def cache_info(self) -> CacheInfo:
+        """Return what is held in memory. Cost: the number of listens."""
+        return CacheInfo(
+            queries=len(self._listens),
+            kept=len(self._kept),
+            size_bytes=self._listens.size_bytes(),
+            kept_bytes=sum(self.size_bytes(path, params) for path, params in self._kept),
+            disk_bytes=0,
+        )
 
     def size_bytes(self, path: Path, params: QueryParams) -> int:
         """Return the estimated size of what a live query shows; 0 if not all of it is known."""

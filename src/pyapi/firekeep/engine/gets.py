@@ -3,15 +3,14 @@
 from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
-from firekeep_core.snap.node import Node
-from firekeep_core.snap.path import Path
-
 from firekeep.engine.effects import Complete, Effect, Handle
 from firekeep.engine.listens import Listens
 from firekeep.engine.requests import Requests, text_of
 from firekeep.engine.session import Session
 from firekeep.exceptions import FirekeepError, NotCached, Offline, TimedOut, server_error
 from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.node import Node
+from firekeep_core.snap.path import Path
 from firekeep_core.sync.sync_tree import SyncTree
 from firekeep_core.wire.message import Response
 
@@ -34,11 +33,19 @@ class GetResult(NamedTuple):
 class Get:
     """One read that awaits its answer."""
 
-    __slots__ = ("deadline_s", "handle", "params", "path")
+    __slots__ = ("deadline_s", "handle", "params", "path", "source")
 
-    def __init__(self, path: Path, params: QueryParams, handle: Handle, deadline_s: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        params: QueryParams,
+        source: GetSource,
+        handle: Handle,
+        deadline_s: float,
+    ) -> None:
         self.path = path
         self.params = params
+        self.source = source
         self.handle = handle
         self.deadline_s = deadline_s
 
@@ -67,7 +74,11 @@ class Gets:
         deadline_s: float,
         out: list[Effect],
     ) -> None:
-        """Answer from a live view, or ask the server, at once or with the next connection."""
+        """Answer from a live view, or ask the server, at once or with the next connection.
+
+        What queued writes alone make known is the answer where the server cannot be asked.
+        """
+        get = Get(path, params, source, handle, deadline_s)
         node = None if source == "server" else self._tree.complete_value(path, params)
         if node is not None:
             result = GetResult(
@@ -77,12 +88,12 @@ class Gets:
             )
             out.append(Complete(handle, result, None))
         elif source == "cache":
-            out.append(Complete(handle, None, NotCached(f"no live query holds all of {path}")))
+            self._fail(get, NotCached(f"no live query holds all of {path}"), out)
         elif self._session.is_interrupted:
             reason = self._session.reason or _GONE_OFFLINE
-            out.append(Complete(handle, None, Offline(f"{reason}: {path} cannot be read")))
+            self._fail(get, Offline(f"{reason}: {path} cannot be read"), out)
         else:
-            get = self._waiting[handle] = Get(path, params, handle, deadline_s)
+            self._waiting[handle] = get
             if self._requests.can_send:
                 self._send(get, out)
 
@@ -125,20 +136,28 @@ class Gets:
 
     def end_all(self, error: Callable[[Path], FirekeepError], out: list[Effect]) -> None:
         """End all with an error."""
-        for get in list(self._waiting.values()):
-            self._fail(get, error(get.path), out)
+        out += [Complete(get.handle, None, error(get.path)) for get in self._waiting.values()]
+        self._waiting.clear()
 
     def fail_all(self, out: list[Effect], reason: str = _GONE_OFFLINE) -> None:
-        """End all: there will be no connection for now."""
-        self.end_all(lambda path: Offline(f"{reason}: {path} cannot be read"), out)
+        """Answer all without the server: there will be no connection for now."""
+        for get in list(self._waiting.values()):
+            self._fail(get, Offline(f"{reason}: {get.path} cannot be read"), out)
 
     def next_deadline_s(self) -> float:
         """Return when the first of them has waited for too long; infinity for never."""
         return min((get.deadline_s for get in self._waiting.values()), default=float("inf"))
 
     def _fail(self, get: Get, error: FirekeepError, out: list[Effect]) -> None:
-        del self._waiting[get.handle]
-        out.append(Complete(get.handle, None, error))
+        self._waiting.pop(get.handle, None)
+        node = None
+        if get.source != "server":
+            node = self._tree.written_value(get.path, get.params)
+        if node is None:
+            out.append(Complete(get.handle, None, error))
+        else:
+            result = GetResult(node, from_cache=True, has_pending_writes=True)
+            out.append(Complete(get.handle, result, None))
 
     def _send(self, get: Get, out: list[Effect]) -> None:
         body = {"p": str(get.path), "q": get.params.wire()}

@@ -1,0 +1,34 @@
+"""Databases that no network is needed for."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import firekeep
+from firekeep.engine.effects import Connect
+from firekeep.exceptions import Disconnected
+from firekeep.net.transport import Transport
+
+URL = "https://demo-test.firebaseio.com"
+
+
+async def unreachable(connect: Connect) -> Transport:
+    """Be a connector that reaches nothing."""
+    raise Disconnected(f"{connect.host} is not to be reached by a test")
+
+
+def database(**options: Any) -> firekeep.Database:
+    """Return a database that is not entered yet and stays offline."""
+    db = firekeep.Database(URL, connector=unreachable, **options)
+    db.go_offline()
+    return db
+
+
+@asynccontextmanager
+async def offline(value: object = None) -> AsyncIterator[firekeep.Database]:
+    """Enter a database that is offline and shows a value that has been written to its root."""
+    async with database() as db:
+        if value is not None:
+            db.reference().set(value)  # type: ignore[arg-type]
+        yield db
+        db.purge_outstanding_writes()
