@@ -147,6 +147,8 @@ async def demo(_options: Namespace, output: Output) -> int:
     """Show what this package is for."""
     from firekeep.demo import run
 
+    # The demo brings its own server; it must not be led to another one.
+    os.environ.pop(EMULATOR_VARIABLE, None)
     return await run(output.line, output.colour)
 
 
