@@ -69,6 +69,8 @@ cdef class Path:
         """
         if not isinstance(text, str):
             raise InvalidPath(f"a path is text, not {type(text).__name__}: {text!r:.80}")
+        if type(text) is not str:
+            text = str.__str__(text)
         for number, part in enumerate(part for part in text.split("/") if part):
             character = forbidden_character(part)
             if character is not None and not (number == 0 and part == ".info"):

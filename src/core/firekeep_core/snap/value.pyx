@@ -152,10 +152,10 @@ cdef class _Reader:
         except InvalidValue as error:
             raise InvalidValue(f"invalid value at {self.where()}: {error}") from None
 
-    cdef fk_word read_text(self, str value) except? 0:
-        if len(value) * 4 > STRING_LIMIT and self.strict and byte_length(value) > STRING_LIMIT:
+    cdef fk_word read_text(self, object value) except? 0:
+        if len(value) * 4 > STRING_LIMIT and self.strict and byte_length(str.__str__(value)) > STRING_LIMIT:
             raise InvalidValue(
-                f"invalid value at {self.where()}: text of {byte_length(value)} bytes,"
+                f"invalid value at {self.where()}: text of {byte_length(str.__str__(value))} bytes,"
                 f" the limit is {STRING_LIMIT}: {value[:40]!r}…"
             )
         return string_from_str(value)
@@ -200,6 +200,8 @@ cdef class _Reader:
                     f"invalid key at {self.where()}: keys are text,"
                     f" not {type(key).__name__}: {shorten(key)}"
                 )
+            if type(key) is not str:
+                key = str.__str__(key)
             if key.startswith("."):
                 if key in (".value", ".priority", ".sv"):
                     special = special or {}

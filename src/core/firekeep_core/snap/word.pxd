@@ -80,11 +80,11 @@ cdef void drain(int64_t budget) noexcept nogil
 
 # Creation.
 cdef fk_key key_from_text(const char *text, size_t length) noexcept nogil
-cdef fk_key key_from_str(str text) except? 0
+cdef fk_key key_from_str(object text) except? 0        # a str, or of a class derived from it
 cdef str key_to_str(fk_key k)
 # Text is UTF-8; a lone surrogate, which peers may send in an escape, takes the
 # three bytes that UTF-8 would give it if it could.
-cdef fk_word string_from_str(str text) except? 0
+cdef fk_word string_from_str(object text) except? 0
 cdef str string_to_str(fk_word bare)
 cdef fk_word new_integer(int64_t value) noexcept nogil
 cdef fk_word new_string(const char *text, size_t length) noexcept nogil

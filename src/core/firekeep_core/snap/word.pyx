@@ -62,14 +62,14 @@ cdef fk_key key_from_text(const char *text, size_t length) noexcept nogil:
     return fk_key_from_text(text, length)
 
 
-cdef fk_key key_from_str(str text) except? 0:
+cdef fk_key key_from_str(object text) except? 0:
     cdef Py_ssize_t length
     cdef const char *utf8
     cdef bytes encoded
     try:
         utf8 = PyUnicode_AsUTF8AndSize(text, &length)
     except UnicodeEncodeError:
-        encoded = text.encode("utf-8", "surrogatepass")
+        encoded = str.encode(text, "utf-8", "surrogatepass")
         return fk_key_from_text(encoded, len(encoded))
     return fk_key_from_text(utf8, length)
 
@@ -81,14 +81,14 @@ cdef str key_to_str(fk_key k):
     return PyUnicode_DecodeUTF8(text, length, "surrogatepass")
 
 
-cdef fk_word string_from_str(str text) except? 0:
+cdef fk_word string_from_str(object text) except? 0:
     cdef Py_ssize_t length
     cdef const char *utf8
     cdef bytes encoded
     try:
         utf8 = PyUnicode_AsUTF8AndSize(text, &length)
     except UnicodeEncodeError:
-        encoded = text.encode("utf-8", "surrogatepass")
+        encoded = str.encode(text, "utf-8", "surrogatepass")
         return fk_new_string(encoded, len(encoded))
     return fk_new_string(utf8, length)
 
