@@ -6,8 +6,6 @@ from functools import partial
 from importlib.resources import files
 from json import loads
 
-from firekeep_core.snap.value import export
-
 import firekeep
 from firekeep.config import Config
 from firekeep.database import Database
@@ -15,6 +13,7 @@ from firekeep.demo.checks import Checks, Paint
 from firekeep.emulator import Emulator
 from firekeep.reference import Reference
 from firekeep.snapshot import Snapshot
+from firekeep_core.snap.value import export
 
 __all__ = ["run"]
 
