@@ -7,7 +7,6 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
-from firekeep_core.snap.path import Path
 from tests.api.engine.dialogue import DEFAULT, HOST, Message, answer, push
 
 from firekeep.config import Config
@@ -18,6 +17,7 @@ from firekeep.net.transport import Transport
 from firekeep.types import TokenProvider
 from firekeep.url import parse_url
 from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.path import Path
 from firekeep_core.snap.value import export
 from firekeep_core.sync.event import KINDS, Event
 from firekeep_core.wire.chunk import Joiner, split
@@ -86,7 +86,7 @@ class Server:
         """Return the next request of a kind; others before it are dropped."""
         while True:
             message = await self.next()
-            if isinstance(message, dict) and message["d"].get("a") == action:
+            if message != 0 and message["d"].get("a") == action:
                 request: Message = message["d"]
                 return request
 

@@ -665,26 +665,26 @@ async def test_an_error_in_the_body_comes_out_as_it_is() -> None:
     world = World()
     with pytest.raises(ZeroDivisionError):
         async with world.driver:
-            server = await world.connect()
+            await world.connect()
             raise ZeroDivisionError
 
     with pytest.raises(Disconnected):
         while True:
-            await server.transport.receive()
+            await world.net.servers[0].transport.receive()
 
 
 async def test_a_cancelled_body_leaves_nothing_running() -> None:
     world = World()
     with anyio.CancelScope() as scope:
         async with world.driver:
-            server = await world.connect()
+            await world.connect()
             scope.cancel()
             await anyio.sleep_forever()
 
     assert scope.cancelled_caught
     with pytest.raises(Disconnected):
         while True:
-            await server.transport.receive()
+            await world.net.servers[0].transport.receive()
     with pytest.raises(DatabaseClosed):
         put(world.driver, "/a", 1)
 

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from firekeep_core.snap.node import EMPTY, Node
-from firekeep_core.snap.path import Path
 from tests.api.engine.dialogue import Message, answer, push
 
 from firekeep_core.snap.digest import hash_v1
+from firekeep_core.snap.node import EMPTY, Node
+from firekeep_core.snap.path import Path
 from firekeep_core.snap.value import export, from_export
 
 

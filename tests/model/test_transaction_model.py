@@ -5,10 +5,9 @@ server's own value at that moment; and each transaction is accepted exactly as o
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from firekeep_core.snap.path import ROOT, Path
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -16,10 +15,11 @@ from tests.api.engine.dialogue import Dialogue, Message
 from tests.model.simulated_server import SimulatedServer
 
 from firekeep.engine.effects import Complete
-from firekeep.engine.transactions import ABORT, MAX_SENDS, Batch
+from firekeep.engine.transactions import ABORT, MAX_SENDS, Batch, Outcome
 from firekeep.exceptions import MaybeApplied, TransactionAborted
 from firekeep.pending import Pending
 from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.path import ROOT, Path
 from firekeep_core.snap.value import export, from_export, from_python, to_python
 
 PATHS = ["/c", "/c/x", "/c/y", "/c/y/z", "/d"]
@@ -29,7 +29,8 @@ Function = Callable[[Any], Any]
 def number(value: Any) -> int:
     """Return what counts, of anything that may lie there."""
     if isinstance(value, dict):
-        return sum(number(child) for child in value.values())
+        children = cast("dict[str, Any]", value)
+        return sum(number(child) for child in children.values())
     return int(value or 0)
 
 
@@ -42,7 +43,9 @@ def counting(delta: int) -> Function:
     """Make a function that keeps its siblings' children and counts beside them."""
 
     def count(value: Any) -> Any:
-        children: dict[str, Any] = value if isinstance(value, dict) else {"x": number(value)}
+        children: dict[str, Any] = {"x": number(value)}
+        if isinstance(value, dict):
+            children = cast("dict[str, Any]", value)
         return {**children, "n": number(children.get("n")) + delta}
 
     return count
@@ -208,7 +211,8 @@ class TransactionMachine(RuleBasedStateMachine):
         assert ended is not None
         assert record.sends <= MAX_SENDS
         if ended.error is None:
-            assert record.accepted == bool(ended.result.committed)
+            assert isinstance(ended.result, Outcome)
+            assert record.accepted == ended.result.committed
         elif not isinstance(ended.error, MaybeApplied | TransactionAborted):
             # A purge takes back nothing that the server has accepted meanwhile.
             assert record.accepted == 0 or "write_canceled" in str(ended.error)

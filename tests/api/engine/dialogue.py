@@ -4,9 +4,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from firekeep_core.snap.node import Node
-from firekeep_core.snap.path import Path
-
 from firekeep.config import Config
 from firekeep.engine.effects import (
     Complete,
@@ -28,6 +25,8 @@ from firekeep.pending import Pending
 from firekeep.url import parse_url
 from firekeep.write import Write
 from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.node import Node
+from firekeep_core.snap.path import Path
 from firekeep_core.snap.value import export, from_python
 from firekeep_core.sync.event import KINDS, Event
 
@@ -167,11 +166,9 @@ class Dialogue:
         self, kind: DisconnectKind, path: str, value: object = None, *, persistent: bool = False
     ) -> Write:
         """Register an onDisconnect operation."""
-        payload = (
-            [(Path.from_wire(child), node(data)) for child, data in value.items()]
-            if kind == "update" and isinstance(value, dict)
-            else node(value)
-        )
+        payload: Any = node(value)
+        if kind == "update":
+            payload = [(Path.from_wire(key), child) for key, child in payload.items()]
         write, effects = self.engine.on_disconnect(
             kind, Path.from_wire(path), payload, persistent=persistent, wall_ms=self.wall_ms
         )
@@ -323,9 +320,24 @@ class Dialogue:
         requests, self.requests = self.requests, []
         return requests
 
+    def ended(self, handle: object) -> Complete | None:
+        """Return the outcome of something, which is told once."""
+        outcomes = [
+            effect
+            for effect in self.effects
+            if isinstance(effect, Complete) and effect.handle is handle
+        ]
+        assert len(outcomes) < 2
+        return outcomes[0] if outcomes else None
+
     def of(self, kind: type[Any]) -> list[Any]:
         """Return every effect of one type."""
         return [effect for effect in self.effects if isinstance(effect, kind)]
+
+    @property
+    def told(self) -> list[object]:
+        """Who was told something, listeners and handles, in order."""
+        return [entry[0] for entry in self.log if type(entry) is tuple]
 
     @property
     def reports(self) -> list[str]:

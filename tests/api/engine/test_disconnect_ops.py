@@ -1,12 +1,11 @@
 """onDisconnect: registered, armed, run, registered again."""
 
-from firekeep_core.snap.path import Path
 from tests.api.engine.dialogue import SERVER_AHEAD_MS, Dialogue, answer, node, push
 
 from firekeep.engine.disconnect_ops import Values
-from firekeep.engine.effects import Complete
 from firekeep.exceptions import MaybeApplied, PermissionDenied, TransactionAborted
 from firekeep.server_value import TIMESTAMP
+from firekeep_core.snap.path import Path
 from firekeep_core.snap.value import export
 
 
@@ -158,7 +157,8 @@ def test_effects_override_transactions() -> None:
 
     dialogue.lose()
 
-    (ended,) = [effect for effect in dialogue.of(Complete) if effect.handle is waiting]
+    ended = dialogue.ended(waiting)
+    assert ended is not None
     assert isinstance(ended.error, TransactionAborted)
     assert listener.value == 0
 

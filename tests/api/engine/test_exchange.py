@@ -1,7 +1,7 @@
 """Losing the connection, poisoned writes, broken and unknown messages."""
 
 import pytest
-from tests.api.engine.dialogue import Dialogue, answer, control, push
+from tests.api.engine.dialogue import Dialogue, Message, answer, control, push
 
 from firekeep.engine.effects import Report
 from firekeep.exceptions import Disconnected, ProtocolError, WriteFailed
@@ -136,7 +136,7 @@ def test_what_is_unknown_is_logged_once_and_ignored(online: Dialogue) -> None:
     # I-106
     listener = online.listen("/a")
     online.answer(online.last("q"), data={})
-    unknown = [
+    unknown: list[Message] = [
         {"t": "d", "d": {"a": "zz", "b": {}}},
         control("z", {}),
         push("/nowhere", 1, tag=99),

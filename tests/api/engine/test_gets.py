@@ -16,12 +16,11 @@ FIRST_TWO = QueryParams.DEFAULT.limit_to_first(2)
 
 def outcome(dialogue: Dialogue, handle: Pending[GetResult]) -> Any:
     """Return the result of a read as data, or its error."""
-    completed = [e for e in dialogue.effects if getattr(e, "handle", None) is handle]
-    if not completed:
+    ended = dialogue.ended(handle)
+    if ended is None:
         return "waiting"
-    assert len(completed) == 1
-    result, error = completed[0].result, completed[0].error
-    return error or (export(result.node), result.from_cache, result.has_pending_writes)
+    result: Any = ended.result
+    return ended.error or (export(result.node), result.from_cache, result.has_pending_writes)
 
 
 @pytest.fixture

@@ -42,6 +42,8 @@ _AWAITED = {
     "authenticating": "answer to the credential",
 }
 
+_KINDS: tuple[TokenKind, ...] = ("auth", "app_check")
+
 _INVALID_TOKENS_BEFORE_WARNING = 3
 _REDIRECTS_IN_A_ROW = 5
 
@@ -52,7 +54,7 @@ class CredentialRequest:
     __slots__ = ("kind", "token")
 
     def __init__(self, kind: TokenKind, token: str | None) -> None:
-        self.kind = kind
+        self.kind: TokenKind = kind
         self.token = token
 
 
@@ -238,7 +240,8 @@ class Session:
         if not self._said_hello:
             self._said_hello = True
             out.append(self._requests.request("s", _STATS, None))
-        for kind, credential in self._credentials.items():
+        for kind in _KINDS:
+            credential = self._credentials[kind]
             if credential.token is not None:
                 self._present(kind, credential, out)
         self._become_ready()
@@ -336,7 +339,8 @@ class Session:
         self._attempt += 1
         self._deadline_s = now_s + self._config.connect_timeout_s
         self.phase = "fetching"
-        for kind, credential in self._credentials.items():
+        for kind in _KINDS:
+            credential = self._credentials[kind]
             if credential.has_provider:
                 credential.is_fetching = True
                 out.append(FetchToken(kind, credential.force, self._attempt))
