@@ -39,6 +39,7 @@ def install(name: str) -> Path:
         done = subprocess.run(
             ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock"],
             cwd=target,
+            check=False,
             capture_output=True,
             text=True,
             timeout=INSTALL_TIMEOUT_S,

@@ -122,7 +122,9 @@ async def test_presence_is_written_when_the_client_goes(sdk: Path) -> None:
     async with Emulator() as server, connected(sdk, server) as watcher:
         await watcher.listen("presence", "/presence")
         async with connected(sdk, server) as client:
-            await client.call("onDisconnectSet", path="/presence/u1", value={"at": {".sv": "timestamp"}})
+            await client.call(
+                "onDisconnectSet", path="/presence/u1", value={"at": {".sv": "timestamp"}}
+            )
             await client.call("onDisconnectUpdate", path="/presence", value={"u2": 1, "u3/x": 2})
             await client.call("onDisconnectCancel", path="/presence/u2")
             await client.call("set", path="/presence/u1", value=True)

@@ -62,7 +62,7 @@ class RawClient:
         message: Message = json.loads(text)
         return message
 
-    async def ask(self, action: str, /, number: int | None = None, **body: object) -> int:
+    async def ask(self, action: str, number: int | None = None, /, **body: object) -> int:
         """Send a request without waiting for the answer; return its number."""
         if number is None:
             self._number += 1
@@ -117,10 +117,10 @@ async def connect(
     *,
     headers: Mapping[str, str] | None = None,
     handshake: bool = True,
-    **parameters: str,
+    parameters: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[RawClient]:
     """Connect; with `handshake`, take the first message and note the session's id."""
-    query = "&".join(f"{name}={value}" for name, value in {"v": "5", **parameters}.items())
+    query = "&".join(f"{name}={value}" for name, value in {"v": "5", **(parameters or {})}.items())
     protocol = ClientProtocol(parse_uri(f"ws://{server.address}/.ws?{query}"), max_size=None)
     request = protocol.connect()
     for name, value in (headers or {}).items():

@@ -76,7 +76,7 @@ async def play(client: RawClient, script: str) -> None:
 async def test_the_annotated_session_goes_as_written(second: str) -> None:
     data = {"rooms": {"r1": {"a": 1, "b": {"x": "one", "y": True}}}, "counter": 4}
     async with Emulator(namespace="my-db", data=data) as server:
-        async with connect(server, ns="my-db") as client:
+        async with connect(server, parameters={"ns": "my-db"}) as client:
             await play(client, FIRST)
             server.set("/counter", 5)
             await play(client, CONTENDED)
@@ -85,6 +85,6 @@ async def test_the_annotated_session_goes_as_written(second: str) -> None:
         await server.until(lambda: server.value("/presence/u1") is False)
         server.update("/rooms/r1", {"b/y": False, "b/z": 2, "c": None, "d": "new"})
 
-        async with connect(server, ns="my-db", ls=session_id) as client:
+        async with connect(server, parameters={"ns": "my-db", "ls": session_id}) as client:
             assert client.session_id != session_id
             await play(client, second)

@@ -204,7 +204,7 @@ async def test_on_disconnect_writes_once_with_the_time_of_the_end() -> None:
 async def test_a_new_session_of_a_client_ends_its_old_one_first() -> None:
     async with Emulator() as server, connect(server) as old:
         await old.request("o", p="/online", d=False)
-        async with connect(server, ls=old.session_id) as new:
+        async with connect(server, parameters={"ls": old.session_id}) as new:
             listened = await new.request("q", p="/online", h="")
             assert listened == (OK_LISTEN, [push("d", "online", False)])
             assert server.connections == 1
@@ -348,7 +348,7 @@ async def test_a_database_is_named_by_parameter_or_host(
 ) -> None:
     async with (
         Emulator() as server,
-        connect(server, headers={"Host": host}, **parameters) as client,
+        connect(server, headers={"Host": host}, parameters=parameters) as client,
     ):
         await client.request("p", p="/a", d=1)
         assert server.value("/a", namespace=namespace) == 1

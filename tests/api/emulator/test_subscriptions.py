@@ -1,6 +1,7 @@
 """Whoever applies the pushes to what they were sent holds what the server would send anew."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import given, settings
@@ -24,19 +25,23 @@ SCALARS = st.one_of(
 PRIORITIES = st.one_of(st.none(), st.integers(0, 3), st.sampled_from(["p", "q"]))
 
 
-def with_priority(value: Any, priority: Any) -> Any:
-    if value is None or priority is None:
-        return value
-    if isinstance(value, dict):
-        return {**value, ".priority": priority}
-    return {".value": value, ".priority": priority}
+def prioritised(value: object, priority: object) -> object:
+    return value if priority is None else {".value": value, ".priority": priority}
 
 
-LEAVES = st.builds(with_priority, SCALARS, PRIORITIES)
+def prioritised_map(children: dict[str, Any], priority: object) -> object:
+    return children if priority is None else {**children, ".priority": priority}
+
+
+def priority_write(place: str, priority: object) -> tuple[str, object]:
+    return f"{place}/.priority", priority
+
+
+LEAVES = st.builds(prioritised, SCALARS, PRIORITIES)
 VALUES = st.recursive(
     LEAVES,
     lambda inner: st.builds(
-        with_priority, st.dictionaries(st.sampled_from(KEYS), inner, max_size=5), PRIORITIES
+        prioritised_map, st.dictionaries(st.sampled_from(KEYS), inner, max_size=5), PRIORITIES
     ),
     max_leaves=12,
 )
@@ -86,6 +91,13 @@ def updates(draw: st.DrawFn) -> dict[str, Any]:
     return update
 
 
+@dataclass
+class Update:
+    """A write of several paths at once."""
+
+    children: dict[str, Any]
+
+
 class Client:
     """The simplest that can be right: one value for the plain listens, one for each tag."""
 
@@ -128,8 +140,8 @@ class Client:
     writes=st.lists(
         st.one_of(
             st.tuples(PLACES, WRITTEN),
-            st.tuples(PLACES, updates()),
-            st.builds(lambda place, to: (f"{place}/.priority", to), PLACES, PRIORITIES),
+            st.tuples(PLACES, updates().map(Update)),
+            st.builds(priority_write, PLACES, PRIORITIES),
         ),
         max_size=12,
     ),
@@ -156,8 +168,8 @@ def test_pushes_keep_every_listen_equal_to_the_server(
         path = Path.from_wire(place)
         if place.endswith(".priority"):
             namespace.commit(path, [(path, from_export(value))])
-        elif isinstance(value, dict) and all("/" in key or key in KEYS for key in value):
-            namespace.commit(path, read_update(path, value))
+        elif isinstance(value, Update):
+            namespace.commit(path, read_update(path, value.children))
         else:
             namespace.commit(path, [(path, from_export(value))])
 

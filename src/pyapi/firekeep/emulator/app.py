@@ -209,7 +209,7 @@ class Emulator(Controls):
         self._next_client += 1
         self._take_over(request.parameters.get("ls"))
         session = Session(connection, self.database(self._namespace_of(request)), self.refusal)
-        self._admit(session)
+        self._admit(connection, session)
         if self._redirect is None:
             session.begin(request.headers.get("host", self.address))
         else:
@@ -218,15 +218,15 @@ class Emulator(Controls):
             async with anyio.create_task_group() as tasks:
                 connection.run(tasks.cancel_scope.cancel)
                 tasks.start_soon(connection.send_all)
-                await self._read(websocket, session)
+                await self._read(websocket, connection, session)
                 tasks.cancel_scope.cancel()
             if connection.is_open:
                 await websocket.aclose()
         finally:
             connection.is_open = False
-            self._dismiss(session)
+            self._dismiss(connection)
 
-    async def _read(self, websocket: WebSocket, session: Session) -> None:
+    async def _read(self, websocket: WebSocket, connection: Connection, session: Session) -> None:
         """Do what a client asks until it leaves or breaks the protocol."""
         joiner = Joiner()
         try:
@@ -234,23 +234,23 @@ class Emulator(Controls):
                 with anyio.fail_after(self._silence_s):
                     frames = await websocket.receive()
                 for message in joiner.join(frames):
-                    self._note(session, message)
+                    self._note(connection, message)
                     session.receive(message)
-                    await session.connection.wait_for_reader()
+                    await connection.wait_for_reader()
                 self._wake()
         except TimeoutError:
-            _logger.info("%s: silent for %g s", session.connection.name, self._silence_s)
+            _logger.info("%s: silent for %g s", connection.name, self._silence_s)
         except Disconnected as error:
-            _logger.debug("%s: %s", session.connection.name, error)
+            _logger.debug("%s: %s", connection.name, error)
         except ProtocolError as error:
-            _logger.warning("%s: closed: %s", session.connection.name, error)
+            _logger.warning("%s: closed: %s", connection.name, error)
 
     def _take_over(self, session_id: str | None) -> None:
         """End the session that a client says it comes from (wire §5.1)."""
-        session = None if session_id is None else self._sessions.get(session_id)
-        if session is not None:
-            session.connection.drop()
-            self._dismiss(session)
+        for client in self.clients:
+            if client.session_id == session_id:
+                client.drop()
+                self._dismiss(client)
 
     def _namespace_of(self, request: HttpRequest) -> str:
         named = request.parameters.get("ns")

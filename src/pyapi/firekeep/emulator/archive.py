@@ -6,11 +6,10 @@ from pathlib import Path as FilePath
 
 import anyio.to_thread
 
+from firekeep.exceptions import InvalidArgument
 from firekeep_core.errors import ProtocolError
 from firekeep_core.snap.json import dump, parse
 from firekeep_core.snap.node import Node
-
-from firekeep.exceptions import InvalidArgument
 
 __all__ = ["read_archive", "write_archive"]
 

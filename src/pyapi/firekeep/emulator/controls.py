@@ -36,7 +36,7 @@ class Controls:
         """What clients have sent, whole messages in order, if `record` was asked for."""
         self._record = record
         self._namespaces: dict[str, Namespace] = {}
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[Connection, Session] = {}
         self._is_refusing = False
         self._is_holding = False
         self._held_actions: frozenset[str] = frozenset()
@@ -92,7 +92,7 @@ class Controls:
     @property
     def clients(self) -> list[Connection]:
         """The clients that are connected, the longest first."""
-        return [session.connection for session in self._sessions.values()]
+        return list(self._sessions)
 
     @property
     def connections(self) -> int:
@@ -224,10 +224,9 @@ class Controls:
             return waiting.popleft()
         return self._login_refusal if request.action in LOGINS else None
 
-    def _admit(self, session: Session) -> None:
+    def _admit(self, client: Connection, session: Session) -> None:
         """Let what holds for all hold for a new client."""
-        client = session.connection
-        self._sessions[client.session_id] = session
+        self._sessions[client] = session
         if self._is_holding:
             client.hold()
         if self._held_actions:
@@ -235,15 +234,15 @@ class Controls:
         client.delay(self._delay_s)
         self._wake()
 
-    def _dismiss(self, session: Session) -> None:
-        if self._sessions.get(session.connection.session_id) is session:
-            del self._sessions[session.connection.session_id]
-        session.end()
-        self._wake()
+    def _dismiss(self, client: Connection) -> None:
+        session = self._sessions.pop(client, None)
+        if session is not None:
+            session.end()
+            self._wake()
 
-    def _note(self, session: Session, message: bytes | bytearray) -> None:
+    def _note(self, client: Connection, message: bytes | bytearray) -> None:
         if self._record:
-            self.received.append((session.connection, message.decode()))
+            self.received.append((client, message.decode()))
 
     def _wake(self) -> None:
         self._changed.set()

@@ -58,6 +58,7 @@ class HttpConnection:
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
         self._http = h11.Connection(h11.SERVER)
+        self._method = ""
 
     async def receive(self) -> HttpRequest | None:
         """Return the next request with all of its body; None after the last.
@@ -71,11 +72,12 @@ class HttpConnection:
             head = await self._next_event()
             if not isinstance(head, h11.Request):
                 return None
+            self._method = head.method.decode()
             headers = {name.decode(): value.decode("latin-1") for name, value in head.headers}
             body = await self._body()
         except h11.RemoteProtocolError as error:
             raise ProtocolError(f"broken HTTP request: {error}") from error
-        return HttpRequest(head.method.decode(), head.target.decode("latin-1"), headers, body)
+        return HttpRequest(self._method, head.target.decode("latin-1"), headers, body)
 
     async def send(self, response: HttpResponse) -> bool:
         """Send the response; return whether another request may follow."""
@@ -83,7 +85,8 @@ class HttpConnection:
         if response.status not in (204, 304):
             headers.append(("Content-Length", str(len(response.body))))
         data = self._http.send(h11.Response(status_code=response.status, headers=headers)) or b""
-        data += self._http.send(h11.Data(data=response.body)) or b""
+        if self._method != "HEAD":
+            data += self._http.send(h11.Data(data=response.body)) or b""
         data += self._http.send(h11.EndOfMessage()) or b""
         await self._stream.send(data)
         return self._http.our_state is h11.DONE

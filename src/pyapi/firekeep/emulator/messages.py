@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, cast
 
 from firekeep_core.errors import ProtocolError
 from firekeep_core.snap.json import dump
@@ -29,8 +29,6 @@ __all__ = [
 PROTOCOL_VERSION = "5"
 MAX_REQUEST_NUMBER = 2**31 - 1
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -41,7 +39,7 @@ class Request:
     body: dict[str, Any]
 
 
-def decode(message: bytes) -> Request | str:
+def decode(message: bytes | bytearray) -> Request | str:
     """Read one whole message of a client: a request, or the type of a control message.
 
     Raises:
@@ -51,15 +49,21 @@ def decode(message: bytes) -> Request | str:
         envelope: object = json.loads(message, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"unreadable message {message[:80]!r}: {error}") from error
-    kind, data = _member(envelope, "t", str, message), _member(envelope, "d", dict, message)
+    whole = _read_object(envelope, message)
+    kind, data = _read_text(whole, "t", message), _read_object(whole.get("d"), message)
     if kind == "c":
-        return _member(data, "t", str, message)
+        return _read_text(data, "t", message)
     if kind != "d":
         raise ProtocolError(f"message of unknown type {kind!r:.40}")
-    number = _member(data, "r", int, message)
-    if isinstance(number, bool) or not 0 <= number <= MAX_REQUEST_NUMBER:
+    number = data.get("r")
+    if (
+        not isinstance(number, int)
+        or isinstance(number, bool)
+        or not 0 <= number <= MAX_REQUEST_NUMBER
+    ):
         raise ProtocolError(f"request number {number!r:.40}: not within 32 bits")
-    return Request(number, _member(data, "a", str, message), _member(data, "b", dict, message))
+    action, body = _read_text(data, "a", message), _read_object(data.get("b"), message)
+    return Request(number, action, body)
 
 
 def handshake(now_ms: int, host: str, session_id: str) -> str:
@@ -151,12 +155,17 @@ def _text(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def _member(holder: object, name: str, kind: type[T], message: bytes) -> T:
-    if isinstance(holder, dict):
-        value = cast("dict[str, object]", holder).get(name)
-        if isinstance(value, kind):
-            return value
-    raise ProtocolError(f"message without a proper {name!r}: {message[:80]!r}")
+def _read_object(value: object, message: bytes | bytearray) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ProtocolError(f"{value!r:.40} in place of an object: {message[:80]!r}")
+    return cast("dict[str, Any]", value)
+
+
+def _read_text(holder: Mapping[str, object], name: str, message: bytes | bytearray) -> str:
+    value = holder.get(name)
+    if not isinstance(value, str):
+        raise ProtocolError(f"{name!r} is {value!r:.40}, which is no text: {message[:80]!r}")
+    return value
 
 
 def _refuse_constant(name: str) -> NoReturn:

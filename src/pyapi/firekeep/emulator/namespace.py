@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 from firekeep.emulator.clock import Clock
 from firekeep.emulator.listens import Piece
@@ -110,10 +111,13 @@ def read_update(base: Path, value: object) -> list[Piece]:
         InvalidArgument: no object, a path that contains another, or a value that cannot be held.
     """
     if isinstance(value, list):
-        value = {str(index): item for index, item in enumerate(value)}
-    if not isinstance(value, dict):
+        items = cast("list[object]", value)
+        children = {str(index): item for index, item in enumerate(items)}
+    elif isinstance(value, dict):
+        children = cast("dict[str, object]", value)
+    else:
         raise InvalidValue(f"update at {base}: an object is needed, not {value!r:.80}")
-    pieces = [read_piece(base.child(read_path(key)), item) for key, item in value.items()]
+    pieces = [read_piece(base.child(read_path(key)), item) for key, item in children.items()]
     paths = sorted(path for path, _ in pieces)
     for path, other in pairwise(paths):
         # In key order, what lies below a path follows it at once.

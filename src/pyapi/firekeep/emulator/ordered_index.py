@@ -124,7 +124,7 @@ def _rank(node: Node) -> tuple[int, Any]:
         return (1, value)
     if isinstance(value, str):
         return (3, _code_units(value))
-    return (2, float(value))  # type: ignore[arg-type]
+    return (2, float(value))
 
 
 def _key_rank(key: str) -> tuple[Any, ...]:

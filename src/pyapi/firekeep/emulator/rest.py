@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from typing import cast
 from urllib.parse import unquote
 
 from firekeep.emulator.http import HttpRequest, HttpResponse
@@ -141,7 +142,7 @@ class _Exchange:
         value = self._body()
         if not isinstance(value, dict):
             raise _Refused(400, "Invalid data; couldn't parse JSON object.")
-        pieces = read_update(path, value)
+        pieces = read_update(path, cast("object", value))
         for place, _ in pieces:
             self._check_writing(place)
         written = self._namespace.commit(path, pieces)

@@ -3,10 +3,9 @@
 import json
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from firekeep.emulator import messages
-from firekeep.emulator.connection import Connection
 from firekeep.emulator.identity import login_answer
 from firekeep.emulator.listens import Listen, QueryListen
 from firekeep.emulator.messages import Request
@@ -19,7 +18,7 @@ from firekeep_core.snap.node import Node
 from firekeep_core.snap.path import ROOT, Path
 from firekeep_core.wire.compound_hash import differing_ranges
 
-__all__ = ["Refusals", "Session"]
+__all__ = ["Outlet", "Refusals", "Session"]
 
 Refusals = Callable[[Request], tuple[str, str] | None]
 """Gives the status and the text to refuse a request with, None to let it be done."""
@@ -30,13 +29,28 @@ STALE = ("datastale", "Transaction hash does not match")
 _logger = logging.getLogger("firekeep.emulator")
 
 
+class Outlet(Protocol):
+    """What a session needs of its connection."""
+
+    session_id: str
+    credential: str | None
+
+    def push(self, text: str) -> None:
+        """Send a message that answers no request."""
+        ...
+
+    def answer(self, action: str, text: str) -> None:
+        """Send the answer to a request of that action."""
+        ...
+
+
 class Session:
     """Does what one client asks, one request after the other, each answered once.
 
     Source: wire §3.
     """
 
-    def __init__(self, connection: Connection, namespace: Namespace, refusals: Refusals) -> None:
+    def __init__(self, connection: Outlet, namespace: Namespace, refusals: Refusals) -> None:
         self.connection = connection
         self.namespace = namespace
         self._refusals = refusals
@@ -268,6 +282,6 @@ def _compound_hash(form: Mapping[str, object]) -> tuple[list[str], list[str]]:
     hashes, ends = form.get("hs"), form.get("ps")
     if isinstance(hashes, list) and isinstance(ends, list):
         texts = [*cast("list[object]", hashes), *cast("list[object]", ends)]
-        if all(isinstance(text, str) for text in texts) and len(hashes) == len(ends) + 1:
+        if all(isinstance(text, str) for text in texts):
             return cast("list[str]", hashes), cast("list[str]", ends)
     raise ProtocolError(f"listen with a compound hash {form!r:.80}")
