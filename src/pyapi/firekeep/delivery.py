@@ -39,6 +39,8 @@ class Delivery:
 
     def perform(self, effects: list[Effect]) -> None:
         """Perform effects, after those that are being performed."""
+        if not effects:
+            return
         queue = self._queue
         queue.extend(effects)
         if self._nesting >= _MAX_NESTING:
