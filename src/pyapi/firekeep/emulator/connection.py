@@ -50,6 +50,7 @@ class Connection:
         self._max_buffer_bytes = max_buffer_bytes
         self._waiting: deque[tuple[float, str | bytes]] = deque()
         self._waiting_bytes = 0
+        self._leaving_bytes = 0
         self._delay_s = 0.0
         self._held: list[str] | None = None
         self._held_actions: Collection[str] = ()
@@ -91,7 +92,8 @@ class Connection:
 
     async def wait_for_reader(self) -> None:
         """Return once the client has taken most of what was sent; at once while it is held."""
-        while self._waiting_bytes > BACKLOG_BYTES and self.is_open:
+        backlog_bytes = min(BACKLOG_BYTES, self._max_buffer_bytes // 2)
+        while self._waiting_bytes + self._leaving_bytes > backlog_bytes and self.is_open:
             await self._changed.wait()
 
     # What a test does.
@@ -168,6 +170,7 @@ class Connection:
     def _enqueue(self, message: str | bytes) -> None:
         if not self.is_open:
             return
+        # What is on its way does not count: one large value alone is no sign of a slow reader.
         if self._waiting_bytes > self._max_buffer_bytes:
             _logger.warning(
                 "%s: closed, %d bytes wait for a client that does not read them",
@@ -185,10 +188,10 @@ class Connection:
         await anyio.sleep_until(self._waiting[0][0])
         now_s = anyio.current_time()
         texts: list[str] = []
-        size = 0
         while self._waiting and self._waiting[0][0] <= now_s:
             message = self._waiting.popleft()[1]
-            size += len(message)
+            self._waiting_bytes -= len(message)
+            self._leaving_bytes += len(message)
             if isinstance(message, str):
                 texts += split(message)
             else:
@@ -196,7 +199,7 @@ class Connection:
                 texts = []
                 await self._send_bytes(message)
         await self._websocket.send(texts)
-        self._waiting_bytes -= size
+        self._leaving_bytes = 0
         self._wake()
 
     async def _send_bytes(self, data: bytes) -> None:
