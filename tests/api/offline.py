@@ -4,7 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from tests.api.driven import World
+
 import firekeep
+from firekeep.client import Client
 from firekeep.engine.effects import Connect
 from firekeep.exceptions import Disconnected
 from firekeep.net.transport import Transport
@@ -32,3 +35,11 @@ async def offline(value: object = None) -> AsyncIterator[firekeep.Database]:
             db.reference().set(value)  # type: ignore[arg-type]
         yield db
         db.purge_outstanding_writes()
+
+
+def over(world: World) -> firekeep.Database:
+    """Return a database over the driver of a world, which is to be entered."""
+    db = database()
+    db._driver = world.driver
+    db._client = Client(world.driver, db._client.url, db._client.config)
+    return db

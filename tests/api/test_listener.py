@@ -8,10 +8,10 @@ import anyio
 import pytest
 from tests.api.driven import World, settle
 from tests.api.engine.dialogue import answer, push
-from tests.api.offline import database, offline
+from tests.api.offline import database, offline, over
 
 import firekeep
-from firekeep import Database, Snapshot
+from firekeep import Snapshot
 from firekeep.exceptions import BufferOverflow, FirekeepError, PermissionDenied
 from firekeep.serial_callback import BACKLOG
 
@@ -379,14 +379,6 @@ async def test_leaving_cancels_an_asynchronous_callback() -> None:
 
 
 # The server's part.
-
-
-def over(world: World) -> Database:
-    """Return a database over the driver of a world without a network."""
-    db = database()
-    client = firekeep.database.Client(world.driver, db._client.url, db._client.config)
-    db._client, db._driver = client, world.driver
-    return db
 
 
 async def test_a_refused_listen_ends_with_the_reason_once() -> None:

@@ -1,5 +1,6 @@
 """Folds what happened to each child into what a consumer has to know (sync-engine §3.2)."""
 
+from collections.abc import Collection
 from typing import Final, cast
 
 from firekeep.snapshot import Event
@@ -29,12 +30,14 @@ class FoldedEvents:
     """The events of a query that wait, at most a change and a move of each child, and one value.
 
     A child keeps its place in the line. `previous_key` is that of its last event, and may name a
-    child whose own event is still in the line.
+    child whose own event is still in the line. What two events become is dropped where its kind is
+    not `wanted`: a child that left and came back is no news to whoever asked for neither.
     """
 
-    __slots__ = ("_children", "_value")
+    __slots__ = ("_children", "_value", "_wanted")
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: Collection[str]) -> None:
+        self._wanted = wanted
         self._children: dict[str, _Child] = {}
         self._value: Event | None = None
 
@@ -54,7 +57,7 @@ class FoldedEvents:
         if event.kind == "child_moved":
             _move(child, event)
         else:
-            _change(child, event)
+            self._change(child, event)
         if child.change is None and child.move is None:
             del self._children[key]
 
@@ -74,6 +77,29 @@ class FoldedEvents:
             del self._children[key]
         return event
 
+    def _change(self, child: _Child, event: Event) -> None:
+        before = child.change
+        if before is None:
+            child.change = event
+            if event.kind == "child_removed":
+                child.move = None
+            return
+        kind = _FOLDED.get((before.kind, event.kind), event.kind)
+        if kind is None or kind not in self._wanted:
+            child.change = None
+            return
+        child.change = event._replace(kind=kind, initial=before.initial and event.initial)
+        if before.kind == "child_removed" and kind == "child_changed":
+            if "child_moved" in self._wanted:
+                # It may have come back to another place.
+                child.move = child.change._replace(kind="child_moved")
+        elif kind == "child_removed":
+            child.move = None
+        elif child.move is not None:
+            child.move = child.move._replace(
+                snapshot=event.snapshot, previous_key=event.previous_key
+            )
+
 
 def _move(child: _Child, event: Event) -> None:
     if child.change is not None and child.change.kind == "child_added":
@@ -84,24 +110,3 @@ def _move(child: _Child, event: Event) -> None:
     child.move = event
     if child.change is not None:
         child.change = child.change._replace(snapshot=event.snapshot)
-
-
-def _change(child: _Child, event: Event) -> None:
-    before = child.change
-    if before is None:
-        child.change = event
-        if event.kind == "child_removed":
-            child.move = None
-        return
-    kind = _FOLDED.get((before.kind, event.kind), event.kind)
-    if kind is None:
-        child.change = None
-        return
-    child.change = event._replace(kind=kind, initial=before.initial and event.initial)
-    if before.kind == "child_removed" and kind == "child_changed":
-        # It may have come back to another place.
-        child.move = child.change._replace(kind="child_moved")
-    elif kind == "child_removed":
-        child.move = None
-    elif child.move is not None:
-        child.move = child.move._replace(snapshot=event.snapshot, previous_key=event.previous_key)

@@ -213,11 +213,15 @@ class FoldedBuffer(StreamBuffer):
         self._bits = bits
         self._size = size
         self._items: deque[Event] = deque()
-        self._folded = FoldedEvents()
+        wanted = {kind for kind, bit in KIND_BITS.items() if bits & bit}
+        if params.order == "key":
+            # The order of keys never changes.
+            wanted.discard("child_moved")
+        self._folded = FoldedEvents(wanted)
 
     def open(self) -> None:
-        """Begin to listen; to all that happens to children, or folding could not be right."""
-        self._attach(self._bits | sum(KIND_BITS[kind] for kind in CHILD_KINDS))
+        """Begin to listen."""
+        self._attach(self._bits)
 
     def deliver(self, event: CoreEvent) -> None:
         """Take one event."""
@@ -240,10 +244,7 @@ class FoldedBuffer(StreamBuffer):
 
     def take(self) -> Event | None:
         """Take the oldest event, or what is left of the child that has waited longest."""
-        while True:
-            event = self._items.popleft() if self._items else self._folded.take()
-            if event is None or KIND_BITS[event.kind] & self._bits:
-                return event
+        return self._items.popleft() if self._items else self._folded.take()
 
 
 class Stream(Generic[ItemT_co]):
