@@ -603,23 +603,29 @@ cdef fk_word relayer(
     retain(word)
     retain(old)
     word = relayer(child, word, after, old, below + 1, depth - 1, reading)
-    if not fk_is_map(shown):
-        release(shown)
-        shown = FK_EMPTY
     if word == fk_child(shown, below[0]):
         release(word)
-        result = shown
+        result = shown if fk_is_map(shown) else FK_EMPTY
+        retain(result)
     else:
-        result = set_child(shown, below[0], word)
+        result = FK_EMPTY
+        if fk_is_map(shown):
+            retain(shown)
+            result = shown
+        result = set_child(result, below[0], word)
     if fk_is_empty(result):
         if fk_is_leaf(base) and not puts_something_below(node, after, LONG_MAX, reading):
-            return base
+            retain(base)
+            result = base
     elif prioritised:
         priority = fk_bare(entry.word) if entry is not None else fk_priority(base)
         if not equal(priority, fk_priority(result)):
             retain(priority)
             result = set_priority(result, priority)
     release(base)
+    if not fk_is_map(result):
+        return unless_equal(result, shown)
+    release(shown)
     return result
 
 
