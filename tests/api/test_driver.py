@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from tests.api.driven import Recorder, World, at, listen, settle
+from tests.api.driven import Recorder, Server, World, at, listen, settle
 from tests.api.engine.dialogue import DEFAULT, answer, control, push
 
 from firekeep.driver import Driver
@@ -720,3 +720,68 @@ async def test_a_database_is_used_between_entry_and_exit_only() -> None:
     with pytest.raises(UsageError):
         async with world.driver:
             pass
+
+
+async def test_changing_ones_mind_at_once_leaves_no_connection() -> None:
+    world = World()
+    world.driver.go_offline()
+    async with world.driver as driver:
+        driver.go_online()
+        driver.go_offline()
+        await settle()
+        assert world.net.servers == []
+        driver.go_online()
+        driver.go_offline()
+        driver.go_online()
+        await world.connect()
+        assert len(world.net.servers) == 1
+        assert driver.status.connection == "online"
+
+
+async def test_a_failed_transaction_that_nobody_awaits_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    async with world.driver as driver:
+        server = await world.connect()
+        driver.transaction(at("/n"), lambda value: 1)
+        await server.send(
+            answer(await server.request("q"), data={}),
+            answer(await server.request("p"), "permission_denied", "no"),
+        )
+        assert "permission_denied" in caplog.text
+
+
+async def test_a_fault_of_ours_is_logged_and_the_client_goes_on(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # I-107
+    world = World()
+    async with world.driver as driver:
+        server = await world.connect()
+        monkeypatch.setattr("firekeep.engine.engine.Engine.wake", _fail)
+        await world.clock.advance(45.0)
+        monkeypatch.undo()
+        await world.clock.advance(1.0)
+        assert await _until_ping(server)
+
+        monkeypatch.setattr("firekeep.engine.engine.Engine.closed", _fail)
+        await server.drop()
+        monkeypatch.undo()
+        assert caplog.text.count("internal error") == 2
+        for _ in range(4):
+            await world.clock.advance(20.0)
+        await world.connect()
+
+        assert driver.status.connection == "online"
+
+
+def _fail(*arguments: object) -> None:
+    raise AssertionError("an invariant does not hold")
+
+
+async def _until_ping(server: Server) -> bool:
+    while True:
+        message = await server.next()
+        if message != 0 and message["t"] == "c":
+            return bool(message["d"]["t"] == "p")

@@ -124,8 +124,8 @@ class Connection:
                 await self._wait_until_read()
                 messages = self._joiner.join(received)
                 size_bytes = sum(map(len, messages))
-                if messages:
-                    self._received(self, messages)
+                # Also without a complete one: segments of a long one show that the server is there.
+                self._received(self, messages)
                 del received, messages  # they may be large, and the next may take long
                 if size_bytes >= TRIM_FROM_BYTES:
                     trim()

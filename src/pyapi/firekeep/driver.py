@@ -53,6 +53,8 @@ __all__ = [
 
 logger = logging.getLogger("firekeep")
 
+_AFTER_A_FAULT_S = 1.0
+
 
 class EventTarget(Protocol):
     """What a listener registers: it is handed each event once, in order."""
@@ -68,6 +70,17 @@ class TransactionHandle(Protocol):
     def __await__(self) -> Generator[Any, Any, Outcome]:
         """Wait for the outcome."""
         ...
+
+
+class RunningTransaction(Pending[Outcome]):
+    """What a caller holds of a transaction."""
+
+    __slots__ = ("is_returned",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_returned = False
+        """Whether the caller has it, and could have awaited it."""
 
 
 class ViewMetadata(NamedTuple):
@@ -140,10 +153,11 @@ class Driver:
         """Start the tasks and the first attempt to connect."""
         if self._group is not None:
             raise UsageError("a database is entered once")
-        self._group = anyio.create_task_group()
-        await self._group.__aenter__()
+        group = anyio.create_task_group()
+        await group.__aenter__()
+        self._group = group
         self._is_open = True
-        self._group.start_soon(self._timer.run)
+        group.start_soon(self._timer.run)
         if not self._is_offline_wanted:
             self.go_online()
         return self
@@ -208,7 +222,7 @@ class Driver:
         require_server: bool = False,
     ) -> TransactionHandle:
         """Run `fn` on the value until the server takes the result; `ABORT` leaves it as it is."""
-        handle: Pending[Outcome] = Pending()
+        handle = RunningTransaction()
         with self._lock:
             self._check_usable()
             effects = self._engine.transaction(
@@ -221,6 +235,7 @@ class Driver:
                 wall_ms=self._clock.wall_ms(),
             )
             self._delivery.perform(effects)
+        handle.is_returned = True
         return handle
 
     def on_disconnect(
@@ -473,6 +488,10 @@ class Driver:
     def _complete(self, effect: Complete) -> None:
         handle, error = effect.handle, effect.error
         handle.settle(effect.result, error)
+        if isinstance(handle, RunningTransaction):
+            if error is not None and handle.is_returned and not handle.is_awaited:
+                logger.warning("a transaction that nobody awaits failed: %s", error)
+            return
         if not isinstance(handle, Write):
             return
         is_wanted = error is None or isinstance(error, WriteCancelled)
@@ -526,7 +545,12 @@ class Driver:
 
     def _wake(self, now_s: float) -> None:
         with self._lock:
-            self._delivery.perform(self._engine.wake(now_s, self._clock.wall_ms()))
+            try:
+                self._delivery.perform(self._engine.wake(now_s, self._clock.wall_ms()))
+            # A fault of ours must not end the user's program (W-38).
+            except Exception:
+                logger.exception("internal error while doing what was due")
+                self._timer.set(now_s + _AFTER_A_FAULT_S)
 
     async def _run_connection(self, connection: Connection) -> None:
         error = await connection.run()
@@ -534,9 +558,13 @@ class Driver:
             if error is not None and self._connection is connection:
                 self._connection = None
                 clock = self._clock
-                self._delivery.perform(
-                    self._engine.closed(error, clock.monotonic_s(), clock.wall_ms())
-                )
+                try:
+                    self._delivery.perform(
+                        self._engine.closed(error, clock.monotonic_s(), clock.wall_ms())
+                    )
+                # As above. The engine finds out by itself that nobody answers.
+                except Exception:
+                    logger.exception("internal error at the end of a connection")
 
     async def _run_fetch_token(self, effect: FetchToken) -> None:
         token: str | None = None

@@ -1,7 +1,6 @@
 """What a user of the engine sees of writes, listeners and their answers."""
 
 import pytest
-from firekeep_core.snap.path import Path
 from tests.api.engine.dialogue import SERVER_AHEAD_MS, Dialogue, answer, merge, push
 
 from firekeep.config import Config
@@ -14,6 +13,7 @@ from firekeep.exceptions import (
     WriteCancelled,
 )
 from firekeep.server_value import TIMESTAMP, increment
+from firekeep_core.snap.path import Path
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """Listens on the wire: started, answered, refused, revoked, sent again."""
 
-from firekeep_core.snap.path import Path
 from tests.api.engine.dialogue import Dialogue, answer, node, push
 
 from firekeep.config import Config
 from firekeep.exceptions import PermissionDenied
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.digest import hash_v1
+from firekeep_core.snap.path import Path
 
 FIRST_TWO = QueryParams.DEFAULT.limit_to_first(2)
 
@@ -274,3 +274,24 @@ def test_what_a_query_shows_is_confirmed_once_the_server_has_answered() -> None:
 
     dialogue.lose()
     assert not dialogue.engine.is_confirmed(path, QueryParams.DEFAULT)
+
+
+def test_a_kept_query_that_the_server_ends_can_be_asked_for_again() -> None:
+    dialogue = online()
+    dialogue.keep_synced("/a", True)
+    dialogue.answer(dialogue.last("q"), "permission_denied", "no")
+
+    assert dialogue.engine.kept_synced() == []
+    assert any("no longer kept synced" in text for text in dialogue.reports)
+    dialogue.keep_synced("/a", True)
+
+    assert sent(dialogue) == [("q", "/a"), ("q", "/a")]
+
+
+def test_revoking_no_query_at_all_ends_nothing() -> None:
+    dialogue = online()
+    listener = dialogue.listen("/a")
+
+    dialogue.server({"t": "d", "d": {"a": "c", "b": {"p": "a", "q": []}}})
+
+    assert listener.kinds == []

@@ -488,3 +488,35 @@ def test_a_limit_set_in_the_configuration_counts() -> None:
     dialogue.advance(3.0)
 
     assert len(dialogue.of(Disconnect)) == 1
+
+
+@pytest.mark.parametrize("timestamp_ms", [-1, 2**48, 2**63])
+def test_a_clock_that_can_be_no_clock_is_a_protocol_error(timestamp_ms: int) -> None:
+    dialogue = Dialogue()
+    dialogue.go_online()
+
+    dialogue.server(control("h", {"ts": timestamp_ms, "v": "5", "h": HOST, "s": "s1"}))
+
+    assert isinstance(dialogue.engine.status(dialogue.wall_ms).last_error, ProtocolError)
+
+
+def test_another_version_of_the_protocol_is_worth_a_warning() -> None:
+    dialogue = Dialogue()
+    dialogue.go_online()
+
+    dialogue.server(control("h", {"ts": dialogue.wall_ms, "v": "6", "h": HOST, "s": "s1"}))
+
+    assert connection(dialogue) == "online"
+    assert any("version '6'" in text for text in dialogue.reports)
+
+
+def test_segments_of_a_long_message_are_signs_of_life() -> None:
+    dialogue = Dialogue()
+    dialogue.connect()
+
+    for _ in range(20):
+        dialogue.advance(10.0)
+        dialogue.perform(dialogue.engine.receive([], dialogue.now_s, dialogue.wall_ms))
+
+    assert connection(dialogue) == "online"
+    assert not any(isinstance(entry, str) for entry in dialogue.log)

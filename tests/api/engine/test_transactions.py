@@ -552,3 +552,25 @@ def test_one_that_runs_late_puts_those_behind_it_on_its_output() -> None:
     assert behind.seen[-1] == 6
     assert listener.value == 7
     assert dialogue.last("p")["b"] == {"p": "/n", "d": 7, "h": hash_v1(node(5))}
+
+
+def test_requiring_the_server_fails_if_it_gives_no_data() -> None:
+    dialogue = online()
+    handle = dialogue.transaction("/n", add_one, require_server=True)
+    behind = dialogue.transaction("/n", add_one)
+
+    dialogue.answer(dialogue.last("q"), "permission_denied", "no")
+
+    assert isinstance(outcome(dialogue, handle), PermissionDenied)
+    dialogue.answer(dialogue.last("p"))
+    assert outcome(dialogue, behind) == (True, 1)
+
+
+def test_data_that_may_be_written_and_not_read_do_not_stop_a_transaction() -> None:
+    dialogue = online()
+    handle = dialogue.transaction("/n", add_one)
+
+    dialogue.answer(dialogue.last("q"), "permission_denied", "no")
+    dialogue.answer(dialogue.last("p"))
+
+    assert outcome(dialogue, handle) == (True, 1)

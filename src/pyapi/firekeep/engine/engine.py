@@ -17,6 +17,7 @@ from firekeep.engine.effects import (
 from firekeep.engine.exchange import Exchange
 from firekeep.engine.gets import GetResult, Gets, GetSource
 from firekeep.engine.info import Info
+from firekeep.engine.kept import KeptQueries
 from firekeep.engine.lingering import Lingering
 from firekeep.engine.listens import DEFAULT, Listens
 from firekeep.engine.requests import (
@@ -41,6 +42,7 @@ from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.node import EMPTY, Node
 from firekeep_core.snap.path import Path
 from firekeep_core.snap.server_value import contains_server_value, resolve_timestamps
+from firekeep_core.sync.event import KINDS
 from firekeep_core.sync.sync_tree import SyncTree
 
 __all__ = ["DisconnectKind", "Engine"]
@@ -55,12 +57,6 @@ _DISCONNECT_KINDS: dict[DisconnectKind, WriteKind] = {
     "cancel": "on_disconnect_cancel",
 }
 _NEVER = float("inf")
-
-
-class _KeepSynced:
-    """The registration of a query that is kept synced; it hears nothing."""
-
-    __slots__ = ()
 
 
 class Engine(Generic[WriteT]):
@@ -95,6 +91,7 @@ class Engine(Generic[WriteT]):
             url, config, self._requests, random, has_auth=has_auth, has_app_check=has_app_check
         )
         self._gets = Gets(self._tree, self._requests, self._listens, self._session)
+        self._kept = KeptQueries()
         self._exchange = Exchange(
             self._tree,
             self._requests,
@@ -103,9 +100,9 @@ class Engine(Generic[WriteT]):
             self._disconnects,
             self._gets,
             self._info,
+            self._kept,
             self._session,
         )
-        self._kept: dict[tuple[Path, QueryParams], _KeepSynced] = {}
         self._max_transactions = config.max_pending_writes
         self._wake_at_s = _NEVER
 
@@ -159,7 +156,9 @@ class Engine(Generic[WriteT]):
         requests = self._requests
         out: list[Effect] = []
         if not children:
-            write = self._write_type(0, path, "update", children, 0, wall_ms, False)
+            write = self._write_type(
+                requests.next_write_id(), path, "update", children, 0, wall_ms, False
+            )
             out.append(Complete(write, None, None))
             return write, out
         requests.check_room(size_bytes)
@@ -329,19 +328,17 @@ class Engine(Generic[WriteT]):
             InvalidPath: it is below ``/.info``.
         """
         self._check_writable(path)
-        key = (path, params)
-        kept = self._kept.get(key)
-        if flag == (kept is not None):
+        if flag:
+            kept = self._kept.add(path, params)
+            return [] if kept is None else self.add_listener(path, params, kept, KINDS["cancel"])
+        kept = self._kept.remove(path, params)
+        if kept is None:
             return []
-        if kept is not None:
-            del self._kept[key]
-            return self.remove_listener(path, params, kept, now_s, wall_ms)
-        self._kept[key] = registration = _KeepSynced()
-        return self.add_listener(path, params, registration, 0)
+        return self.remove_listener(path, params, kept, now_s, wall_ms)
 
     def kept_synced(self) -> list[tuple[Path, QueryParams]]:
         """Return the queries that are kept, in the order in which they were asked for."""
-        return list(self._kept)
+        return self._kept.queries()
 
     def get(
         self,

@@ -8,10 +8,11 @@ from firekeep.engine.disconnect_ops import DisconnectOperations, Rearmed
 from firekeep.engine.effects import Complete, Deliver, Effect, Report, StatusChanged
 from firekeep.engine.gets import Get, Gets
 from firekeep.engine.info import Info
+from firekeep.engine.kept import KeptQueries, KeptQuery
 from firekeep.engine.listens import Listen, Listens
 from firekeep.engine.requests import PendingWrite, Requests, text_of
 from firekeep.engine.session import CredentialRequest, Session
-from firekeep.engine.transactions import Batch, Transactions
+from firekeep.engine.transactions import Batch, Transaction, Transactions
 from firekeep.exceptions import (
     Disconnected,
     FirekeepError,
@@ -27,6 +28,8 @@ from firekeep_core.operation.operation import (
     Overwrite,
     RangeMerge,
 )
+from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.path import Path
 from firekeep_core.sync.event import Event
 from firekeep_core.sync.sync_tree import SyncTree
 from firekeep_core.wire.message import (
@@ -48,6 +51,7 @@ from firekeep_core.wire.message import (
 __all__ = ["Exchange"]
 
 _PUSHES = frozenset({Overwrite, Merge, RangeMerge})
+_PROTOCOL_VERSION = "5"
 _LOSSES_OF_A_POISONED_WRITE = 3
 _REPORTED_KINDS = 100
 _NOBODY = object()
@@ -68,6 +72,7 @@ class Exchange:
         disconnects: DisconnectOperations,
         gets: Gets,
         info: Info,
+        kept: KeptQueries,
         session: Session,
     ) -> None:
         self._tree = tree
@@ -77,6 +82,7 @@ class Exchange:
         self._disconnects = disconnects
         self._gets = gets
         self._info = info
+        self._kept = kept
         self._session = session
         self._deferred: deque[tuple[PendingWrite | Batch, Response]] = deque()
         """Answers to writes that came before the answer to a listen sent earlier."""
@@ -309,13 +315,29 @@ class Exchange:
                     # With the whole location, every query there has come to its end.
                     self._listens.revoke(listen.path, None)
                 error = server_error(response.status, text_of(response), str(listen.path))
-                events, changes = self._tree.cancel(listen.path, listen.params, error)
-                self._deliver(events, out)
-                self._listens.change(changes, out)
-                self._transactions.touch(listen.path)
+                self._cancel(listen.path, listen.params, error, out)
         if self._deferred:
             self._flush(pushes, out)
             self.release_deferred(out)
+
+    def _cancel(
+        self, path: Path, params: QueryParams | None, error: Exception, out: list[Effect]
+    ) -> None:
+        """Tell everybody that what the server ended will not go on."""
+        events, changes = self._tree.cancel(path, params, error)
+        told: list[Event] = []
+        for event in events:
+            registration: object = event.registration
+            if isinstance(registration, KeptQuery):
+                self._kept.ended(registration)
+                out.append(Report("warning", f"{path} is no longer kept synced: {error}"))
+            elif isinstance(registration, Transaction):
+                self._transactions.cancelled(registration, error)
+            else:
+                told.append(event)
+        self._deliver(told, out)
+        self._listens.change(changes, out)
+        self._transactions.touch(path)
 
     def _credential_answered(
         self, request: CredentialRequest, response: Response, now_s: float, out: list[Effect]
@@ -352,6 +374,8 @@ class Exchange:
             self._report_once("warning", "a second handshake was ignored", out)
             return
         session.handshake(message, now_s, wall_ms, out)
+        if message.version != _PROTOCOL_VERSION:
+            self._report_once("warning", f"the server speaks version {message.version!r:.20}", out)
         if session.offset_ms is not None:
             self._deliver(self._info.set("serverTimeOffset", session.offset_ms), out)
         out.append(StatusChanged())
@@ -379,12 +403,9 @@ class Exchange:
         self, message: ListenRevoked, now_s: float, wall_ms: int, out: list[Effect]
     ) -> None:
         error = server_error("permission_denied", "the listen was revoked", str(message.path))
-        for params in message.queries or (None,):
+        for params in (None,) if message.queries is None else message.queries:
             if self._listens.revoke(message.path, params):
-                events, changes = self._tree.cancel(message.path, params, error)
-                self._deliver(events, out)
-                self._listens.change(changes, out)
-                self._transactions.touch(message.path)
+                self._cancel(message.path, params, error, out)
         self.release_deferred(out)
 
     def _auth_revoked(

@@ -46,6 +46,8 @@ _KINDS: tuple[TokenKind, ...] = ("auth", "app_check")
 
 _INVALID_TOKENS_BEFORE_WARNING = 3
 _REDIRECTS_IN_A_ROW = 5
+# What push ids can hold: some time in the year 10889.
+_TIME_END_MS = 1 << 48
 
 
 class CredentialRequest:
@@ -224,9 +226,11 @@ class Session:
         """Take the server's greeting and present the credentials.
 
         Raises:
-            ProtocolError: its host is no host of this database.
+            ProtocolError: its host is no host of this database, or its clock no clock.
         """
         host = self._check_host(message.host)
+        if not 0 <= message.timestamp_ms < _TIME_END_MS:
+            raise ProtocolError(f"the server's clock shows {message.timestamp_ms} ms since 1970")
         # A local server often names itself as nobody can reach it (wire §2.5).
         self._host = host if self._url.secure else self._url.address
         self._last_session = message.session_id

@@ -3,9 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from firekeep_core.snap.node import EMPTY, Node
-from firekeep_core.snap.path import ROOT, Path
-
 from firekeep.engine.effects import Complete, Deliver, Effect, Handle
 from firekeep.engine.listens import DEFAULT, Listens
 from firekeep.engine.requests import Requests, check_size, text_of
@@ -17,8 +14,11 @@ from firekeep.exceptions import (
 )
 from firekeep.types import JSON
 from firekeep_core.snap.digest import hash_v1
+from firekeep_core.snap.node import EMPTY, Node
+from firekeep_core.snap.path import ROOT, Path
 from firekeep_core.snap.server_value import contains_server_value, resolve
 from firekeep_core.snap.value import from_python, to_python
+from firekeep_core.sync.event import KINDS
 from firekeep_core.sync.sync_tree import SyncTree
 from firekeep_core.wire.message import Response
 
@@ -162,9 +162,8 @@ class Transactions:
         """Queue a transaction and run it, or have it wait for its first value."""
         path = transaction.path
         self.count += 1
-        events, changes = self._tree.add_registration(path, DEFAULT, transaction, 0)
-        if events:
-            out.append(Deliver(events))
+        # Silent: what the keeper is for is the data. It hears only that there will be none.
+        _, changes = self._tree.add_registration(path, DEFAULT, transaction, KINDS["cancel"])
         self._listens.change(changes, out)
         self._place(path).queue[transaction] = None
         if transaction.require_server and not self._is_confirmed(path):
@@ -217,6 +216,13 @@ class Transactions:
             else:
                 transaction.state = "run"
         self._changed[batch.path] = True
+
+    def cancelled(self, transaction: Transaction, error: Exception) -> None:
+        """Note that the server gives no data: one that must have them cannot begin."""
+        if transaction.state == "waiting":
+            transaction.state = "failed"
+            transaction.error = error
+            self.touch(transaction.path)
 
     def lost(self, batch: Batch) -> None:
         """Fail what was in flight when the connection broke; it may have been applied (I-88)."""
