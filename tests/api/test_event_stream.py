@@ -470,8 +470,7 @@ async def test_two_consumers_of_one_iterator_share_its_events() -> None:
         seen: list[str | None] = []
 
         async def consume() -> None:
-            async for event in stream:
-                seen.append(event.snapshot.key)
+            seen.extend([event.snapshot.key async for event in stream])
 
         async with anyio.create_task_group() as group:
             group.start_soon(consume)
