@@ -195,7 +195,7 @@ class Snapshot:
 
     @property
     def size_bytes(self) -> int:
-        """The estimated size of the value as JSON, in bytes; known without converting anything."""
+        """The estimated size of the value in bytes; known without converting anything."""
         return self._node.size_bytes
 
     @property

@@ -127,4 +127,4 @@ def _json(value: Any) -> str:
 
 def _count(snapshot: Snapshot) -> str:
     number = snapshot.num_children
-    return f"{number} {'child' if number == 1 else 'children'}, {snapshot.size_bytes} bytes"
+    return f"{number} {'child' if number == 1 else 'children'}, about {snapshot.size_bytes} bytes"
