@@ -523,11 +523,12 @@ class Engine(Generic[WriteT]):
 
     def cache_info(self) -> CacheInfo:
         """Return what is held in memory. Cost: the number of listens."""
+        kept = self._kept.queries()
         return CacheInfo(
             queries=len(self._listens),
-            kept=len(self._kept),
+            kept=len(kept),
             size_bytes=self._listens.size_bytes(),
-            kept_bytes=sum(self.size_bytes(path, params) for path, params in self._kept),
+            kept_bytes=sum(self.size_bytes(path, params) for path, params in kept),
             disk_bytes=0,
         )
 
