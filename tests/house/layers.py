@@ -37,7 +37,7 @@ ROWS: dict[str, tuple[set[str], set[str]]] = {
     "first": ({"snap"}, set()),
     "engine": ({"snap", "query", "operation", "sync", "wire"}, set()),
     "net": ({"snap", "wire"}, set()),
-    "driver": ({"snap", "query", "operation", "sync"}, {"engine", "net"}),
+    "driver": ({"snap", "query", "operation", "sync", "wire"}, {"engine", "net"}),
     "api": ({"snap", "query", "sync"}, {"driver", "engine", "net"}),
     "emulator": ({"snap", "query", "operation", "wire"}, {"net"}),
     "outer": ({"snap", "query"}, {"api", "driver", "net", "emulator"}),

@@ -11,12 +11,15 @@ SUFFIXES = {".py", ".pyx", ".pxd", ".pyi", ".h", ".md", ".toml", ".yml", ".sh", 
 MACHINE = re.compile(r"(?<![\w.~$}])/(?:wor[k]|op[t]|roo[t]|hom[e]|far[m])/\w")
 LATER = re.compile(r"\b(?:TOD[O]|FIXM[E]|XX[X]|HAC[K])\b")
 CEILING = 500
+CEILING_OF_TESTS = 800
 #: Files over the ceiling, and why they are one job all the same.
 LONG = {
     "src/core/firekeep_core/snap/tree.h": "one B+tree with one allocator, whose state it owns",
     "src/core/firekeep_core/query/params.pyx": "one immutable value in four written forms",
     "src/core/firekeep_core/sync/write_tree.pyx": "one algorithm: layering writes over a value",
     "src/core/firekeep_core/sync/sync_tree.pyx": "one descent; its parts share one state",
+    "src/pyapi/firekeep/driver.py": "the one place that performs effects, behind one lock",
+    "src/pyapi/firekeep/engine/engine.py": "every call that the engine answers, one by one",
     "src/core/firekeep_core/sync/view.pyx": "one state: what is known, shown and told",
 }
 
@@ -54,7 +57,9 @@ def test_files_have_one_job() -> None:
     long = {
         str(path.relative_to(ROOT))
         for path in files()
-        if path.suffix in {".py", ".pyx", ".h"} and len(path.read_text().splitlines()) > CEILING
+        if path.suffix in {".py", ".pyx", ".h"}
+        and len(path.read_text().splitlines())
+        > (CEILING_OF_TESTS if "tests" in path.relative_to(ROOT).parts else CEILING)
     }
 
     assert long - LONG.keys() == set()

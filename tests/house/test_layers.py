@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 PERFORMING = re.compile(
     r"^\s*(?:import|from)\s+(?:time|random|socket|logging|os|secrets|threading|asyncio|anyio|trio)\b"
-    r"|^\s*async\s|\bawait\s",
+    r"|^\s*(?:async def|async with|async for|await)\b|[=(]\s*await\b",
     re.MULTILINE,
 )
 

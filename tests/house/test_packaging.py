@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
 from pathlib import Path
@@ -15,7 +16,11 @@ IMPORTS = "import firekeep, firekeep_core.sync.sync_tree; print(firekeep.__name_
 
 def run(*command: str, cwd: Path) -> str:
     # optimisation off: only the shape of what is built counts here
-    environment = {**os.environ, "FIREKEEP_BUILD": "debug"}
+    environment = {
+        **os.environ,
+        "FIREKEEP_BUILD": "debug",
+        "PYTHONPATH": sysconfig.get_path("purelib"),  # the build tools of this environment
+    }
     done = subprocess.run(
         command, cwd=cwd, capture_output=True, text=True, check=False, env=environment
     )
@@ -94,7 +99,7 @@ def test_the_wheel_of_the_sdist_installs_and_imports(wheel: Path, tmp_path: Path
 @pytest.mark.parametrize("option", [[], ["-e"]])
 def test_a_checkout_installs(checkout: Path, tmp_path: Path, option: list[str]) -> None:
     environment = tmp_path / "venv"
-    run(sys.executable, "-m", "venv", "--system-site-packages", str(environment), cwd=tmp_path)
+    run(sys.executable, "-m", "venv", str(environment), cwd=tmp_path)
     python = str(environment / "bin" / "python")
 
     run(

@@ -29,7 +29,9 @@ def test_doubled_and_outer_slashes_do_not_count() -> None:
     assert Path.parse("a//b/").keys == ("a", "b")
 
 
-@pytest.mark.parametrize("text", ["a.b", "a/#", "$", "[x", "a\x00", ".priority", "a/.info", "x" * 769])
+@pytest.mark.parametrize(
+    "text", ["a.b", "a/#", "$", "[x", "a\x00", ".priority", "a/.info", "x" * 769]
+)
 def test_a_user_may_not_name_an_impossible_key(text: str) -> None:
     with pytest.raises(InvalidPath, match="invalid key"):
         Path.parse(text)

@@ -92,7 +92,7 @@ UNFINISHED = {"a long key": {"b" * 20: "text", "c": {".value": 1, ".priority": "
         fail(from_export, {**UNFINISHED, "x": {".priority": "text", "y": Shrinking()}}),
         fail(resolve, from_export(UNFINISHED | {"x": {".sv": "?"}}), EMPTY, 1),
         fail(decode, ['{"t":"d","d":{"a":"m","b":{"p":"long key","d":{"a long key":"x","b":}}}}']),
-        fail(decode, ['{"t":"d","d":{"a":"d","b":{"p":"long key","d":{"a long key":"x"}'])
+        fail(decode, ['{"t":"d","d":{"a":"d","b":{"p":"long key","d":{"a long key":"x"}']),
     ],
 )
 def test_nothing_is_held_afterwards(work: Callable[[], object]) -> None:

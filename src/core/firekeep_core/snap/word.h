@@ -217,19 +217,50 @@ static inline uint64_t fk_child_count(fk_word w) { return fk_is_map(w) ? fk_map_
 
 /* ---- text -------------------------------------------------------------- */
 
-/* Compare UTF-8 as UTF-16 code units would: supplementary characters (lead
- * bytes F0..F4) come before U+E000..U+FFFF (lead bytes EE, EF). */
+/* Read one UTF-16 code unit of UTF-8 text; *low holds the second half of a pair
+ * until it is asked for. -1 at the end. */
+static inline int fk_next_unit(const char **at, const char *end, int *low) {
+    if (*low) {
+        int unit = *low;
+        *low = 0;
+        return unit;
+    }
+    if (*at == end) return -1;
+    const unsigned char *c = (const unsigned char *)*at;
+    unsigned lead = c[0];
+    int more = lead < 0xC0 ? 0 : lead < 0xE0 ? 1 : lead < 0xF0 ? 2 : 3;
+    if (more >= end - *at) more = (int)(end - *at) - 1;
+    unsigned code = more == 0 ? lead : lead & (0x3Fu >> more);
+    for (int i = 1; i <= more; i++) code = code << 6 | (c[i] & 0x3F);
+    *at += more + 1;
+    if (code < 0x10000) return (int)code;
+    *low = (int)(0xDC00 + ((code - 0x10000) & 0x3FF));
+    return (int)(0xD800 + ((code - 0x10000) >> 10));
+}
+
+/* Compare UTF-8 as UTF-16 code units would: the order of bytes, but for
+ * supplementary characters and lone surrogates, which come before U+E000. */
 static inline int fk_compare_text(const char *a, size_t na, const char *b, size_t nb) {
     size_t n = na < nb ? na : nb, i;
-    for (i = 0; i < n; i++)
-        if (a[i] != b[i]) {
-            unsigned x = (unsigned char)a[i], y = (unsigned char)b[i];
-            if (x >= 0xEE && y >= 0xEE) {
-                if (x < 0xF0) x += 0x10;
-                if (y < 0xF0) y += 0x10;
-            }
-            return x < y ? -1 : 1;
+    for (i = 0; i < n; i++) {
+        if (a[i] == b[i]) continue;
+        unsigned x = (unsigned char)a[i], y = (unsigned char)b[i];
+        if (x < 0xED || y < 0xED) {
+            /* continuation bytes differ only within one character, or one lone surrogate
+             * continues where a pair does not: only the latter needs another look */
+            size_t start = i;
+            while (start && ((unsigned char)a[start] & 0xC0) == 0x80) start--;
+            if ((unsigned char)a[start] != 0xED) return x < y ? -1 : 1;
+            i = start;
         }
+        const char *p = a + i, *q = b + i;
+        int low_p = 0, low_q = 0, u, v;
+        do {
+            u = fk_next_unit(&p, a + na, &low_p);
+            v = fk_next_unit(&q, b + nb, &low_q);
+        } while (u == v && u >= 0);
+        return u < v ? -1 : u > v;
+    }
     return na == nb ? 0 : na < nb ? -1 : 1;
 }
 
