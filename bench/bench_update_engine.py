@@ -3,13 +3,12 @@
 import gc
 import time
 
-from firekeep_core.snap.node import from_scalar
-from firekeep_core.snap.path import Path
-
 from bench.workloads import leaf_trace, plain_key, records
 from firekeep_core.operation.operation import Overwrite
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.digest import hash_v1
+from firekeep_core.snap.node import from_scalar
+from firekeep_core.snap.path import Path
 from firekeep_core.snap.value import from_python
 from firekeep_core.sync.event import KINDS
 from firekeep_core.sync.sync_tree import SyncTree

@@ -5,10 +5,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from firekeep_core.snap.path import Path
-
 from firekeep.engine.effects import Deliver, Effect
 from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.path import Path
 from firekeep_core.sync.event import Event
 
 __all__ = ["Delivery"]

@@ -7,6 +7,9 @@ from firekeep_core.snap.path import Path
 KINDS: Final[dict[str, int]]
 
 @final
+class Change: ...
+
+@final
 class Event:
     registration: object
     path: Path

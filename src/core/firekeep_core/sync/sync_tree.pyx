@@ -77,7 +77,7 @@ cdef class SyncTree:
     nothing. Every mutation comes from one writer.
     """
 
-    def __init__(self):
+    def __cinit__(self):
         self.writes = WriteTree()
         self.root = SyncPoint.__new__(SyncPoint)
         self.by_tag = {}
