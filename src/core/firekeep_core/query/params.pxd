@@ -1,22 +1,14 @@
-from ..snap.node cimport Node
 from ..snap.word cimport fk_key, fk_word
+from .bound cimport Bound
 from .index cimport Index
+from .selection cimport Selection
 
 cimport cython
 
 
 @cython.final
-cdef class Bound:
-    cdef object value               # None, a boolean, a number or text; the key if by key
-    cdef str key                    # None: all of the value's ties are in, or out if exclusive
-    cdef bint exclusive
-    cdef fk_word word               # owned: the value, EMPTY if by key
-    cdef fk_key edge                # owned: the key, or the sentinel that stands for the ties
-
-
-@cython.final
 cdef class QueryParams:
-    cdef Index index
+    cdef readonly Index index
     cdef str child_path             # of a child order; None otherwise
     cdef bint ordered               # an order was chosen
     cdef Bound start
@@ -27,5 +19,10 @@ cdef class QueryParams:
     cdef readonly str identifier
 
     cdef bint in_range(self, fk_key key, fk_word indexed) noexcept
+    cdef Selection select(self, fk_word node)
+    cdef QueryParams with_order(self, Index index, str child_path)
+    cdef QueryParams with_start(self, str call, object value, object key, bint exclusive)
+    cdef QueryParams with_end(self, str call, object value, object key, bint exclusive)
+    cdef QueryParams with_limit(self, str call, object limit, bint from_right)
 
 cdef QueryParams DEFAULT

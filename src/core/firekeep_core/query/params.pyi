@@ -1,12 +1,19 @@
-from typing import ClassVar, Literal, final
+from typing import ClassVar, Literal, Never, final
 
+from firekeep_core.query.index import Index
 from firekeep_core.snap.node import Node
 
 @final
 class QueryParams:
+    # Never called: start from DEFAULT.
+    def __init__(self, *args: Never, **kwargs: Never) -> None: ...
     DEFAULT: ClassVar[QueryParams]
-    limit_count: int
-    identifier: str
+    @property
+    def index(self) -> Index: ...
+    @property
+    def limit_count(self) -> int: ...
+    @property
+    def identifier(self) -> str: ...
     @property
     def loads_all_data(self) -> bool: ...
     @property

@@ -4,100 +4,45 @@ Source: sync-engine §2, wire §3.4 and §6.1.
 """
 
 import json
-from decimal import Decimal
 
-from ..snap.node cimport Node, new_node, scalar_from_python
+from libc.stdint cimport uint64_t
+from libc.stdlib cimport abort, free, malloc
+
+from ..snap.node cimport Node, new_node
 from ..snap.path cimport Path
 from ..snap.word cimport (
     FK_EMPTY,
-    FK_KEY_MAX,
-    FK_KEY_MIN,
-    fk_cursor,
-    fk_cursor_key,
-    fk_cursor_next,
-    fk_cursor_start,
-    fk_cursor_value,
-    fk_is_map,
+    fk_child,
+    fk_child_count,
     fk_key,
     fk_word,
     key_from_str,
     key_to_str,
-    release,
+    new_map,
     release_key,
     retain,
-    set_child,
+    retain_key,
+    set_priority,
 )
+from .bound cimport Bound, canonical_json, read_bound, within
 from .index cimport BY_KEY, BY_PRIORITY, BY_VALUE, Index, by_child
+from .selection cimport Selection, sort_entries
 
 from ..errors import InvalidPath, InvalidQuery, ProtocolError
-from ..snap.keys import MAX_KEY, MIN_KEY, is_valid_key
+from ..snap import keys
 
+cdef str MAX_KEY = keys.MAX_KEY
+cdef str MIN_KEY = keys.MIN_KEY
 cdef object MAX_KEYS = (MAX_KEY, "[MAX_KEY]")
 cdef object MIN_KEYS = (MIN_KEY, "[MIN_KEY]")
 cdef long LARGEST_LIMIT = 2**31 - 1
 
 
-class DefaultQuery:
+class _DefaultQuery:
     """The class attribute that gives the one default query."""
 
     def __get__(self, instance: object, owner: object) -> QueryParams:
         return DEFAULT
-
-
-cdef class Bound:
-    def __cinit__(self):
-        self.word = FK_EMPTY
-
-    def __dealloc__(self):
-        release(self.word)
-        release_key(self.edge)
-
-
-cdef Bound new_bound(object value, str key, bint exclusive, bint by_key, bint at_start):
-    cdef Bound bound = Bound.__new__(Bound)
-    bound.value = value
-    bound.key = key
-    bound.exclusive = exclusive
-    if by_key:
-        bound.edge = key_from_str(value)
-        return bound
-    bound.word = scalar_from_python(value)
-    if key is not None:
-        bound.edge = key_from_str(key)
-    else:
-        # in a range that starts here the ties are in unless it is exclusive, and mirrored
-        bound.edge = FK_KEY_MAX if at_start == exclusive else FK_KEY_MIN
-    return bound
-
-
-cdef object canonical(object value):
-    """One form for each number: 1 for 1.0, 0 for -0.0 (W-48)."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
-        return int(value)
-    return value
-
-
-cdef str number_text(object value):
-    """A number as the wire's canonical JSON writes it: no exponent below 1e21."""
-    cdef str text
-    if isinstance(value, int):
-        if abs(value) <= 2**53:
-            return str(value)
-        value = float(value)
-    text = repr(value)
-    if "e" in text:
-        mantissa, exponent = text.split("e")
-        if -7 <= int(exponent) < 21:
-            text = format(Decimal(text), "f")
-            return text.rstrip("0").rstrip(".") if "." in text else text
-        return f"{mantissa}e{'+' if int(exponent) > 0 else ''}{int(exponent)}"
-    return text.removesuffix('.0') if text.endswith(".0") else text
-
-
-cdef str canonical_json(object value):
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return number_text(value)
-    return json.dumps(value, ensure_ascii=False)
 
 
 cdef class QueryParams:
@@ -110,7 +55,7 @@ cdef class QueryParams:
     '{"i":"score","l":3,"vf":"r"}'
     """
 
-    DEFAULT = DefaultQuery()
+    DEFAULT = _DefaultQuery()
 
     def __init__(self):
         raise TypeError("start from QueryParams.DEFAULT")
@@ -216,7 +161,7 @@ cdef class QueryParams:
         """Show at most the last ``limit`` children."""
         return self.with_limit("limit_to_last", limit, True)
 
-    def with_order(self, Index index, child_path: str | None):
+    cdef QueryParams with_order(self, Index index, str child_path):
         if self.ordered:
             raise InvalidQuery(f"the query is ordered by {self.order} already")
         cdef QueryParams params = copy_of(self)
@@ -226,29 +171,29 @@ cdef class QueryParams:
         # bounds were read in the default order: read them again in this one
         if self.start is not None:
             params.start = read_bound(
-                params, "start", self.start.value, self.start.key, self.start.exclusive, True
+                index, "start", self.start.value, self.start.key, self.start.exclusive, True
             )
         if self.end is not None:
             params.end = read_bound(
-                params, "end", self.end.value, self.end.key, self.end.exclusive, False
+                index, "end", self.end.value, self.end.key, self.end.exclusive, False
             )
         return finish(params)
 
-    def with_start(self, call: str, value: object, key: object, exclusive: bool):
+    cdef QueryParams with_start(self, str call, object value, object key, bint exclusive):
         if self.start is not None:
             raise InvalidQuery(f"{call}: the query has a start already")
         cdef QueryParams params = copy_of(self)
-        params.start = read_bound(self, call, value, key, exclusive, True)
+        params.start = read_bound(self.index, call, value, key, exclusive, True)
         return finish(params)
 
-    def with_end(self, call: str, value: object, key: object, exclusive: bool):
+    cdef QueryParams with_end(self, str call, object value, object key, bint exclusive):
         if self.end is not None:
             raise InvalidQuery(f"{call}: the query has an end already")
         cdef QueryParams params = copy_of(self)
-        params.end = read_bound(self, call, value, key, exclusive, False)
+        params.end = read_bound(self.index, call, value, key, exclusive, False)
         return finish(params)
 
-    def with_limit(self, call: str, limit: object, from_right: bool):
+    cdef QueryParams with_limit(self, str call, object limit, bint from_right):
         if self.limit_count >= 0:
             raise InvalidQuery(f"{call}: the query has a limit already")
         if not isinstance(limit, int) or isinstance(limit, bool) or not 0 < limit <= LARGEST_LIMIT:
@@ -309,7 +254,7 @@ cdef class QueryParams:
         """
         if not isinstance(form, dict):
             raise ProtocolError(f"a query is an object, not {form!r:.80}")
-        params = DEFAULT
+        cdef QueryParams params = DEFAULT
         try:
             index = form.get("i", ".priority")
             if index == ".key":
@@ -319,18 +264,10 @@ cdef class QueryParams:
             elif index != ".priority":
                 params = params.order_by_child(index)
             if "sp" in form:
-                key, exclusive = form.get("sn"), not form.get("sin", True)
-                if key in MAX_KEYS:
-                    key, exclusive = None, True
-                elif key in MIN_KEYS:
-                    key, exclusive = None, False
+                key, exclusive = read_edge(params, form.get("sn"), not form.get("sin", True), True)
                 params = params.with_start("sp", form["sp"], key, exclusive)
             if "ep" in form:
-                key, exclusive = form.get("en"), not form.get("ein", True)
-                if key in MIN_KEYS:
-                    key, exclusive = None, True
-                elif key in MAX_KEYS:
-                    key, exclusive = None, False
+                key, exclusive = read_edge(params, form.get("en"), not form.get("ein", True), False)
                 params = params.with_end("ep", form["ep"], key, exclusive)
             if "l" in form:
                 right = form.get("vf", "l" if "sp" in form else "r") == "r"
@@ -342,7 +279,7 @@ cdef class QueryParams:
     @staticmethod
     def from_rest(form: dict) -> QueryParams:
         """Return the query of REST parameters; raises InvalidQuery for broken ones."""
-        params = DEFAULT
+        cdef QueryParams params = DEFAULT
         bounds = ("startAt", "startAfter", "endAt", "endBefore", "equalTo")
         if "orderBy" not in form:
             if any(name in form for name in (*bounds, "limitToFirst", "limitToLast")):
@@ -360,15 +297,17 @@ cdef class QueryParams:
         else:
             params = params.order_by_child(order)
         for name in bounds:
-            if name in form:
-                value, key = read_rest_bound(form[name], name)
-                params = {
-                    "startAt": params.start_at,
-                    "startAfter": params.start_after,
-                    "endAt": params.end_at,
-                    "endBefore": params.end_before,
-                    "equalTo": params.equal_to,
-                }[name](value, key)
+            if name not in form:
+                continue
+            value, key = read_rest_bound(form[name], name)
+            if name == "equalTo":
+                params = params.equal_to(value, key)
+            elif name.startswith("start"):
+                key, exclusive = read_edge(params, key, name == "startAfter", True)
+                params = params.with_start(name, value, key, exclusive)
+            else:
+                key, exclusive = read_edge(params, key, name == "endBefore", False)
+                params = params.with_end(name, value, key, exclusive)
         for name in ("limitToFirst", "limitToLast"):
             if name in form:
                 limit = read_json(str(form[name]), name)
@@ -379,16 +318,7 @@ cdef class QueryParams:
 
     cdef bint in_range(self, fk_key key, fk_word indexed) noexcept:
         """Whether a child with that key and indexed value lies within the bounds."""
-        cdef int order
-        if self.start is not None:
-            order = self.index.compare(key, indexed, self.start.edge, self.start.word)
-            if order < 0 or (order == 0 and self.start.exclusive):
-                return False
-        if self.end is not None:
-            order = self.index.compare(key, indexed, self.end.edge, self.end.word)
-            if order > 0 or (order == 0 and self.end.exclusive):
-                return False
-        return True
+        return within(self.index, self.start, self.end, key, indexed)
 
     def matches(self, key: str, Node node not None) -> bool:
         """Return whether a child lies within the bounds, whatever the limit."""
@@ -411,73 +341,82 @@ cdef class QueryParams:
         return order
 
     def sort(self, items: list) -> list[tuple[str, Node]]:
-        """Return ``(key, node)`` pairs in this query's order. Cost: O(n log n)."""
-        cdef list rows = []
+        """Return ``(key, node)`` pairs of different keys in this query's order.
+
+        Cost: O(n log n).
+        """
+        cdef Selection selection = Selection.__new__(Selection)
+        cdef Py_ssize_t i
         cdef Node node
-        cdef Row row
-        for key, node in items:
-            row = Row.__new__(Row)
-            row.index = self.index
-            row.key = key_from_str(key)
-            row.item = (key, node)
-            row.value = self.index.value_of(node.word)
-            rows.append(row)
-        rows.sort()
-        return [(<Row>row).item for row in rows]
+        cdef fk_key key
+        cdef dict by_key = {}
+        cdef list result = []
+        for text, node in items:
+            key = key_from_str(text)
+            by_key[key] = (text, node)
+            selection.append(self.index.value_of(node.word), key)
+        sort_entries(self.index, selection.entries, selection.count)
+        for i in range(selection.count):
+            result.append(by_key[selection.entries[i].key])
+        for i in range(selection.count):
+            release_key(selection.entries[i].key)
+        return result
+
+    cdef Selection select(self, fk_word node):
+        """The places of the children that this query shows, valid while ``node`` lives."""
+        cdef Selection selection = Selection.__new__(Selection)
+        selection.select(
+            self.index, self.start, self.end, self.limit_count, self.from_right, node
+        )
+        return selection
 
     def window(self, Node node not None) -> list[tuple[str, Node]]:
         """Return the children of ``node`` that this query shows, in its order.
 
-        Cost: O(n log n); views keep their windows instead.
+        Cost: O(n log limit), by key O(limit); views keep their windows instead.
         """
-        cdef fk_cursor cursor
+        cdef Selection selection = self.select(node.word)
+        cdef Py_ssize_t i
+        cdef fk_key key
+        cdef fk_word child
         cdef list items = []
-        if fk_is_map(node.word):
-            fk_cursor_start(&cursor, node.word, False)
-            while True:
-                if self.in_range(
-                    fk_cursor_key(&cursor), self.index.value_of(fk_cursor_value(&cursor))
-                ):
-                    retain(fk_cursor_value(&cursor))
-                    items.append(
-                        (key_to_str(fk_cursor_key(&cursor)), new_node(fk_cursor_value(&cursor)))
-                    )
-                if not fk_cursor_next(&cursor):
-                    break
-        if not self.index.by_key:
-            items = self.sort(items)
-        if self.limit_count < 0 or self.limit_count >= len(items):
-            return items
-        first = len(items) - self.limit_count if self.from_right else 0
-        return items[first : first + self.limit_count]
+        for i in range(selection.count):
+            key = selection.entries[i].key
+            child = fk_child(node.word, key)
+            retain(child)
+            items.append((key_to_str(key), new_node(child)))
+        return items
 
     def filter(self, Node node not None) -> Node:
-        """Return ``node`` with only what this query shows of it: no priority, a leaf is null."""
-        cdef fk_word word = FK_EMPTY
-        cdef Node child
-        cdef fk_key key
+        """Return ``node`` with only what this query shows of it: no priority, a leaf is null.
+
+        A query that loads everything returns ``node`` itself. Cost: as ``window``.
+        """
+        cdef Selection selection
+        cdef Py_ssize_t i
+        cdef fk_key *owned
+        cdef fk_word *values
+        cdef fk_word word
         if self.loads_all:
             return node
-        for text, child in self.window(node):
-            key = key_from_str(text)
-            retain(child.word)
-            word = set_child(word, key, child.word)
-            release_key(key)
+        selection = self.select(node.word)
+        if not selection.count:
+            return new_node(FK_EMPTY)
+        if <uint64_t>selection.count == fk_child_count(node.word):
+            retain(node.word)
+            return new_node(set_priority(node.word, FK_EMPTY))
+        owned = <fk_key *>malloc(2 * selection.count * sizeof(fk_key))
+        if owned == NULL:
+            abort()
+        values = owned + selection.count
+        for i in range(selection.count):
+            owned[i] = selection.entries[i].key
+            values[i] = fk_child(node.word, owned[i])
+            retain_key(owned[i])
+            retain(values[i])
+        word = new_map(owned, values, selection.count, FK_EMPTY)
+        free(owned)
         return new_node(word)
-
-
-cdef class Row:
-    # A child to be sorted; its item keeps the value alive.
-    cdef Index index
-    cdef fk_key key
-    cdef fk_word value
-    cdef tuple item
-
-    def __dealloc__(self):
-        release_key(self.key)
-
-    def __lt__(self, Row other not None) -> bool:
-        return self.index.compare(self.key, self.value, other.key, other.value) < 0
 
 
 cdef str index_name(QueryParams params, str mark):
@@ -494,6 +433,17 @@ cdef object rest_bound(Bound bound, str sentinel, bint by_key):
     if key is None and bound.exclusive and not by_key:
         key = sentinel
     return text if key is None else f"{text},{json.dumps(key, ensure_ascii=False)}"
+
+
+cdef tuple read_edge(QueryParams params, object key, bint exclusive, bint at_start):
+    """A bound's key and whether it is exclusive, the names beyond all keys resolved."""
+    if params.index.by_key or key is None:
+        return None, exclusive
+    if key in MAX_KEYS:
+        return None, at_start
+    if key in MIN_KEYS:
+        return None, not at_start
+    return key, exclusive
 
 
 cdef object read_json(object text, str name):
@@ -514,32 +464,7 @@ cdef tuple read_rest_bound(str text, str name):
     key = read_json(rest[1:], name) if rest.startswith(",") else None
     if not isinstance(key, str):
         raise InvalidQuery(f"{name} takes a value and a key: {text!r:.80}")
-    if key in MAX_KEYS or key in MIN_KEYS:
-        key = None
     return value, key
-
-
-cdef Bound read_bound(
-    QueryParams params, str call, object value, object key, bint exclusive, bint at_start
-):
-    if value is not None and not isinstance(value, (bool, int, float, str)):
-        raise InvalidQuery(f"{call} takes a scalar, not {value!r:.80}")
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if value != value or value in (float("inf"), float("-inf")):
-            raise InvalidQuery(f"{call} takes finite numbers, not {value!r}")
-        if isinstance(value, int) and abs(value) >= 2**1023:
-            raise InvalidQuery(f"{call}: the number is too large for a double")
-        value = canonical(value)
-    if key is not None and not (isinstance(key, str) and is_valid_key(key)):
-        raise InvalidQuery(f"{call}: invalid key {key!r:.80}")
-    if params.index.by_key:
-        if not isinstance(value, str):
-            raise InvalidQuery(f"{call}: a query ordered by key takes a key, not {value!r:.80}")
-        if key is not None:
-            raise InvalidQuery(f"{call}: a query ordered by key takes no second key ({key!r:.80})")
-    elif params.index.by_priority and isinstance(value, bool):
-        raise InvalidQuery(f"{call}: a priority is null, a number or text, not {value!r}")
-    return new_bound(value, key, exclusive, params.index.by_key, at_start)
 
 
 cdef QueryParams copy_of(QueryParams params):

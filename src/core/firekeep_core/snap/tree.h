@@ -909,7 +909,8 @@ static fk_word fk_get_path(fk_word node, const fk_key *path, size_t length) {
 
 static int fk_equal_scalars(fk_word a, fk_word b) {
     if (a == b) return 1;
-    if (fk_is_number(a) && fk_is_number(b)) return fk_compare_numbers(a, b) == 0;
+    if (fk_is_integer(a) && fk_is_integer(b)) return fk_integer_of(a) == fk_integer_of(b);
+    if (fk_is_number(a) && fk_is_number(b)) return fk_number_of(a) == fk_number_of(b);
     if (fk_is_string(a) && fk_is_string(b))
         return fk_string_length(a) == fk_string_length(b) &&
                !memcmp(fk_string_text(a), fk_string_text(b), fk_string_length(a));

@@ -343,11 +343,8 @@ static inline int fk_rank(fk_word bare) {
     default: return 3;
     }
 }
+/* As doubles: integers told apart from each other but not from doubles have no order. */
 static inline int fk_compare_numbers(fk_word a, fk_word b) {
-    if (fk_is_integer(a) && fk_is_integer(b)) {
-        int64_t x = fk_integer_of(a), y = fk_integer_of(b);
-        return x < y ? -1 : x > y;
-    }
     double x = fk_number_of(a), y = fk_number_of(b);
     return x < y ? -1 : x > y;
 }

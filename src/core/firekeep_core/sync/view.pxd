@@ -64,6 +64,7 @@ cdef class View:
     cdef list show(self, fk_word full, bint complete, list heads, str origin)
     cdef void compare(self, fk_word old_full, list heads, list changes)
     cdef void settle_into(self, list touched, list changes)
+    cdef void take_crossings(self, list changes)
     cdef void tell_changes(self, list changes, str origin, bint initial, list events)
     cdef str previous_key(self, Change change)
     cdef Event child_event(self, Change change, str previous, str origin, bint initial)

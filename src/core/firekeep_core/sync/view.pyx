@@ -127,12 +127,7 @@ cdef class View:
         if not ordered:
             return
         self.window = Window(self.params)
-        fk_cursor_start(&cursor, self.full, False)
-        while True:
-            self.window.put(fk_cursor_key(&cursor), fk_cursor_value(&cursor))
-            if not fk_cursor_next(&cursor):
-                break
-        self.window.settle()
+        self.window.load(self.full)
 
     cdef list initial_events(self, Registration registration):
         cdef list changes = [], events = []
@@ -433,6 +428,10 @@ cdef class View:
         cdef list touched = []
         cdef fk_key key
         cdef fk_word old, new
+        if self.window is not None and not self.loads_all and not fk_is_map(old_full):
+            self.window.load(self.full)
+            self.take_crossings(changes)
+            return
         if heads is not None:
             for head in heads:
                 key = head
@@ -450,7 +449,6 @@ cdef class View:
         cdef Index index = self.params.index
         cdef fk_word old, new
         cdef fk_key key
-        cdef list entered = [], left = []
         if self.window is None and self.loads_all and not index.by_key:
             for change in touched:
                 if not fk_is_empty(index.value_of(fk_child(self.full, change.key))):
@@ -458,17 +456,12 @@ cdef class View:
                     break
         elif self.window is not None:
             for change in touched:
-                self.window.put(change.key, fk_child(self.full, change.key))
-            entered, left = self.window.settle()
+                self.window.put(change.key, change.word, fk_child(self.full, change.key))
+            self.window.settle(self.full)
         if self.loads_all:
             for change in touched:
                 add_change(change.key, change.word, fk_child(self.full, change.key), index, changes)
             return
-        for word in left:
-            key = word
-            old = fk_child(self.shown, key)
-            changes.append(new_change(CHILD_REMOVED, key, old))
-            self.shown = set_child(self.shown, key, FK_EMPTY)
         for change in touched:
             key = change.key
             old = fk_child(self.shown, key)
@@ -476,17 +469,29 @@ cdef class View:
             if self.window is None:
                 if not self.params.in_range(key, FK_EMPTY):
                     continue
-            elif fk_is_empty(old):
+            elif fk_is_empty(old) or not self.window.contains(key, new):
                 continue
             add_change(key, old, new, index, changes)
             retain(new)
             self.shown = set_child(self.shown, key, new)
-        for word in entered:
-            key = word
-            new = fk_child(self.full, key)
-            changes.append(new_change(CHILD_ADDED, key, new))
-            retain(new)
-            self.shown = set_child(self.shown, key, new)
+        if self.window is not None:
+            self.take_crossings(changes)
+
+    cdef void take_crossings(self, list changes):
+        """Bring ``shown`` up to what entered and left the window."""
+        cdef Py_ssize_t i
+        cdef fk_key key
+        cdef fk_word child
+        for i in range(self.window.crossing_count):
+            key = self.window.crossings[i].key
+            if self.window.crossings[i].entered:
+                child = fk_child(self.full, key)
+                changes.append(new_change(CHILD_ADDED, key, child))
+                retain(child)
+            else:
+                changes.append(new_change(CHILD_REMOVED, key, fk_child(self.shown, key)))
+                child = FK_EMPTY
+            self.shown = set_child(self.shown, key, child)
 
     cdef void tell_changes(self, list changes, str origin, bint initial, list events):
         """Removed, then added and moved as they lie in the final order, then changed."""
@@ -519,7 +524,7 @@ cdef class View:
         cdef fk_cursor cursor
         cdef fk_key key = FK_KEY_MIN
         if self.window is not None:
-            key = self.window.predecessor(change.key, change.word)
+            key = self.window.predecessor(change.key, change.word, self.full)
         elif fk_cursor_seek_before(&cursor, self.shown, change.key):
             key = fk_cursor_key(&cursor)
         return None if key == FK_KEY_MIN else key_to_str(key)
