@@ -4,7 +4,7 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 
 import anyio
@@ -58,7 +58,7 @@ class Bench:
 
 
 @asynccontextmanager
-async def connected() -> AsyncIterator[Bench]:
+async def connected() -> AsyncGenerator[Bench]:
     """Start a peer, connect, and wait for the first sentinel."""
     peer = subprocess.Popen(
         [sys.executable, "-m", "bench.scripted_peer"], stdout=subprocess.PIPE, text=True

@@ -6,6 +6,7 @@ import random
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 Figures = dict[str, float]
@@ -57,7 +58,7 @@ def run_rounds(cells: list[Cell], rounds: int) -> None:
     print(file=sys.stderr)
 
 
-def growth_exponent(points: list[tuple[float, float]]) -> float:
+def growth_exponent(points: Sequence[tuple[float, float]]) -> float:
     """Return the least-squares slope of log(cost) over log(size).
 
     >>> round(growth_exponent([(10, 5.0), (100, 5.0), (1000, 5.0)]), 3)

@@ -96,8 +96,9 @@ def record(seed: int, i: int, revision: int = 0) -> dict[str, object]:
 
 def records(count: int, seed: int = 1, keys: str = "push") -> dict[str, object]:
     """Return that many records under push ids, or under plain keys (`keys="k"`)."""
-    key = plain_key if keys == "k" else lambda i: push_key(seed, i)
-    return {key(i): record(seed, i) for i in range(count)}
+    return {
+        plain_key(i) if keys == "k" else push_key(seed, i): record(seed, i) for i in range(count)
+    }
 
 
 def leaves(count: int, seed: int = 1) -> dict[str, object]:

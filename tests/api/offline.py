@@ -1,6 +1,6 @@
 """Databases that no network is needed for."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -28,7 +28,7 @@ def database(**options: Any) -> firekeep.Database:
 
 
 @asynccontextmanager
-async def offline(value: object = None) -> AsyncIterator[firekeep.Database]:
+async def offline(value: object = None) -> AsyncGenerator[firekeep.Database]:
     """Enter a database that is offline and shows a value that has been written to its root."""
     async with database() as db:
         if value is not None:

@@ -15,6 +15,7 @@ import firekeep
 from firekeep.emulator import Emulator
 from firekeep.query import Query
 from firekeep.snapshot import Snapshot
+from firekeep.types import Writable
 
 KEYS = ["a", "b", "10", "9", "ключ", "a longer key"]
 STEPS, HISTORIES = 60, 15
@@ -76,7 +77,7 @@ class Mirror:
         assert [(child.key, child) for child in snapshot] == self.children
 
 
-def random_value(choose: random.Random, depth: int = 0) -> object:
+def random_value(choose: random.Random, depth: int = 0) -> Writable:
     kind = choose.randrange(8 if depth < 3 else 5)
     if kind < 4:
         return choose.choice([True, 1, 2.5, "text", "字", 7, -3])

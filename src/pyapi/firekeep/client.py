@@ -19,5 +19,5 @@ class Client:
     driver: Driver
     url: DatabaseUrl
     config: Config
-    streams: "WeakSet[Stream[Any]]" = field(default_factory=WeakSet)
+    streams: "WeakSet[Stream[Any]]" = field(default_factory=WeakSet["Stream[Any]"])
     """Iterators that leaving the database has to end."""

@@ -98,7 +98,7 @@ class ValueBuffer(StreamBuffer):
 
     def open(self) -> None:
         """Begin to listen."""
-        self._attach(KIND_BITS["value"])
+        self.attach(KIND_BITS["value"])
 
     def deliver(self, event: CoreEvent) -> None:
         """Take one event."""
@@ -147,7 +147,7 @@ class EventBuffer(StreamBuffer):
 
     def open(self) -> None:
         """Begin to listen."""
-        self._attach(self._bits)
+        self.attach(self._bits)
 
     def close(self) -> None:
         """Stop listening; the connection is not held up any more."""
@@ -221,7 +221,7 @@ class FoldedBuffer(StreamBuffer):
 
     def open(self) -> None:
         """Begin to listen."""
-        self._attach(self._bits)
+        self.attach(self._bits)
 
     def deliver(self, event: CoreEvent) -> None:
         """Take one event."""

@@ -66,7 +66,8 @@ class Registrant:
         view = self._driver.view_metadata(self._path, self._params)
         return Metadata(view.from_cache, self._driver.has_pending_writes(path), view.complete)
 
-    def _attach(self, kinds: int) -> None:
+    def attach(self, kinds: int) -> None:
+        """Begin to listen to events of these kinds."""
         try:
             self._driver.add_listener(self._path, self._params, self, kinds | _CANCEL)
         except BaseException:
@@ -198,7 +199,7 @@ def listen_value(
 ) -> Listener:
     """Call `callback` with each value from now on."""
     listener = ValueListener(driver, path, params, callback, on_cancel, is_latest_enough=True)
-    listener._attach(KIND_BITS["value"])
+    listener.attach(KIND_BITS["value"])
     return listener
 
 
@@ -212,7 +213,7 @@ def listen_child(
 ) -> Listener:
     """Call `callback` with each event of a kind from now on."""
     listener = ChildListener(driver, path, params, callback, on_cancel, is_latest_enough=False)
-    listener._attach(KIND_BITS[kind])
+    listener.attach(KIND_BITS[kind])
     return listener
 
 

@@ -46,7 +46,7 @@ class Presence(Registrant):
         self._node: Node = from_python(value, path=path.child("record"))
         self._record: Path | None = None
         self._write: Write | None = None
-        self._attach(KIND_BITS["value"])
+        self.attach(KIND_BITS["value"])
 
     @property
     def path(self) -> Path:

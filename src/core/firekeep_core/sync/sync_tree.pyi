@@ -1,4 +1,4 @@
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import final
 
 from firekeep_core.operation.operation import Operation
@@ -33,7 +33,7 @@ class SyncTree:
     def cancel(
         self, path: Path, params: QueryParams | None, error: object
     ) -> tuple[list[Event], list[ListenChange]]: ...
-    def apply(self, operations: list[Operation]) -> list[Event]: ...
+    def apply(self, operations: Sequence[Operation]) -> list[Event]: ...
     def write(self, write_id: int, path: Path, node: Node, visible: bool = True) -> list[Event]: ...
     def write_merge(
         self, write_id: int, path: Path, children: list[tuple[Path, Node]]

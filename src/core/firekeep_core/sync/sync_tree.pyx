@@ -301,7 +301,7 @@ cdef class SyncTree:
 
     # ---- the server --------------------------------------------------------------
 
-    def apply(self, list operations not None) -> list[Event]:
+    def apply(self, operations) -> list[Event]:
         """Apply the server's messages of one turn, in order; return the events of all."""
         cdef Operation operation
         cdef list events = []
