@@ -5,6 +5,7 @@ from .selection cimport Entry
 cimport cython
 
 cdef struct Block:
+    Entry last                      # of the entries, again: searches stay in the table of blocks
     Entry *entries
     int count
     int capacity
@@ -32,9 +33,11 @@ cdef class Ordered:
 
     cdef Py_ssize_t block_for(self, fk_word value, fk_key key) noexcept
     cdef int place_in(self, const Block *block, fk_word value, fk_key key, bint *found) noexcept
+    cdef void end_block(self, Py_ssize_t at) noexcept
     cdef void new_block(self, Py_ssize_t at, int capacity) noexcept
     cdef void drop_block(self, Py_ssize_t at) noexcept
     cdef void split(self, Py_ssize_t at, int keep) noexcept
+    cdef void thin_out(self, Py_ssize_t at) noexcept
     cdef bint merge(self, Py_ssize_t at) noexcept
 
 # A value as an order keeps it: maps are all equal, and none is worth keeping alive for that.

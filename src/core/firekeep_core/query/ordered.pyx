@@ -111,7 +111,7 @@ cdef class Ordered:
         cdef Entry *last
         while low < high:
             middle = (low + high) >> 1
-            last = &self.blocks[middle].entries[self.blocks[middle].count - 1]
+            last = &self.blocks[middle].last
             if self.index.compare(last.key, last.value, key, value) < 0:
                 low = middle + 1
             else:
@@ -167,6 +167,7 @@ cdef class Ordered:
         block.entries[place].value = value
         block.entries[place].key = key
         block.count += 1
+        self.end_block(at)
         self.count += 1
         return True
 
@@ -193,13 +194,22 @@ cdef class Ordered:
         )
         if block.count == 0:
             self.drop_block(at)
-        elif block.count % (SPARE // 2) == 0 or block.count & (block.count - 1) == 0:
-            if not (self.merge(at) or (at > 0 and self.merge(at - 1))):
-                if block.capacity - block.count >= 2 * SPARE:
-                    resize(block, block.capacity - SPARE)
+        else:
+            self.end_block(at)
+            self.thin_out(at)
         release(entry.value)
         release_key(entry.key)
         return True
+
+    cdef void thin_out(self, Py_ssize_t at) noexcept:
+        """Give memory back, now and then, of a block that has lost entries."""
+        cdef Block *block = &self.blocks[at]
+        if block.count % (SPARE // 2) and block.count & (block.count - 1):
+            return
+        if self.merge(at) or (at > 0 and self.merge(at - 1)):
+            return
+        if block.capacity - block.count >= 2 * SPARE:
+            resize(block, block.capacity - SPARE)
 
     cdef void load(self, const Entry *entries, Py_ssize_t count) noexcept:
         cdef Py_ssize_t at = 0, i
@@ -215,6 +225,7 @@ cdef class Ordered:
                 retain(entry.value)
                 retain_key(entry.key)
             self.blocks[self.block_count - 1].count = size
+            self.end_block(self.block_count - 1)
             at += size
         self.count = count
 
@@ -273,6 +284,10 @@ cdef class Ordered:
 
     # ---- blocks ------------------------------------------------------------------
 
+    cdef void end_block(self, Py_ssize_t at) noexcept:
+        """Note which entry is the last of a block."""
+        self.blocks[at].last = self.blocks[at].entries[self.blocks[at].count - 1]
+
     cdef void new_block(self, Py_ssize_t at, int capacity) noexcept:
         if self.block_count == self.table_size:
             self.table_size = self.table_size + self.table_size // 2 + 1
@@ -300,8 +315,10 @@ cdef class Ordered:
             moved * sizeof(Entry),
         )
         self.blocks[at].count = keep
+        self.end_block(at)
         self.blocks[at + 1].count = moved
         if moved:
+            self.end_block(at + 1)
             resize(&self.blocks[at], keep + SPARE)
 
     cdef bint merge(self, Py_ssize_t at) noexcept:
@@ -320,5 +337,6 @@ cdef class Ordered:
             self.blocks[at + 1].count * sizeof(Entry),
         )
         block.count = total
+        self.end_block(at)
         self.drop_block(at + 1)
         return True
