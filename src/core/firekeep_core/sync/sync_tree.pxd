@@ -5,7 +5,7 @@ from ..snap.path cimport Path
 from ..snap.word cimport fk_key, fk_word
 from .sync_point cimport SyncPoint
 from .view cimport View
-from .write_tree cimport Reading, WriteTree
+from .write_tree cimport Reading, WriteEntry, WriteTree
 
 cimport cython
 
@@ -23,6 +23,7 @@ cdef class Part:
     # One location that an operation changes.
     cdef Path path
     cdef Node node
+    cdef WriteEntry entry           # of an acknowledged write
     cdef bint superseded            # a write that is still pending covers it
 
 
@@ -59,8 +60,9 @@ cdef class SyncTree:
     cdef list expected(self, View view, list parts)
     cdef void absorb(self, View view, list expected)
     cdef int accept(self, View view, Part part, bint tagged)
-    cdef fk_word server_at(self, Path path)
+    cdef fk_word server_at(self, Path path, Reading reading)
     cdef list update_source(self, View view, Py_ssize_t depth, int step, list parts, str origin)
+    cdef int assume(self, View view, Part part)
     cdef list refresh(self, View view, str origin, list touched)
     cdef fk_word partial_child(self, View view, fk_key key, Reading reading)
     cdef fk_word partial(self, View view, fk_word known, Reading reading)

@@ -36,7 +36,7 @@ from ..snap.word cimport (
 from .event cimport CANCEL, Event
 from .sync_point cimport SyncPoint
 from .view cimport HEAD, NOTHING, WHOLE, Registration, View
-from .write_tree cimport Increment, Reading, WriteEntry, WriteNode, WriteTree, increment_word
+from .write_tree cimport Increment, Reading, WriteEntry, WriteNode, WriteTree, increment_word, resolve
 
 cdef fk_key PRIORITY_KEY = key_from_str(".priority")
 
@@ -449,22 +449,18 @@ cdef class SyncTree:
         self.sent.discard(write_id)
 
     cdef list effects(self, long write_id):
-        """Where a write acts, and what it put there as shown before it is taken out."""
+        """Where a write acts and what it puts there, to be taken before it is forgotten."""
         cdef WriteEntry entry
+        cdef Part part
         cdef Path path
-        cdef fk_word word
         cdef list parts = []
         cdef Py_ssize_t i
         for i, path in enumerate(self.writes.paths(write_id)):
             entry = self.writes.records[write_id][i]
-            word = entry.word
-            if entry.increments is not None:
-                word = self.writes.value_before(
-                    path.words, path.length, self.server_at(path), write_id + 1, None
-                )
-            else:
-                retain(word)
-            parts.append(part_of(path, new_node(word)))
+            retain(entry.word)
+            part = part_of(path, new_node(entry.word))
+            part.entry = entry
+            parts.append(part)
         return parts
 
     def mark_sent(self, long write_id) -> None:
@@ -553,7 +549,9 @@ cdef class SyncTree:
                 path.length - view.path.length,
             )
             if equal(fk_bare(new), node.word):
-                view.absorbed = (view.absorbed or set()) | {increment}
+                view.absorbed = {increment} | {
+                    other for other in view.absorbed or () if not (<Increment>other).answered
+                }
 
     cdef int accept(self, View view, Part part, bint tagged):
         """Let a view take in one part that lies below it."""
@@ -567,8 +565,11 @@ cdef class SyncTree:
             view.vacant.discard(head)  # the write shows the child, not the server's silence
         return accepted
 
-    cdef fk_word server_at(self, Path path):
-        """What the server holds at ``path``, borrowed; EMPTY if that is not known."""
+    cdef fk_word server_at(self, Path path, Reading reading):
+        """What the server holds at ``path``, borrowed; EMPTY if that is not known.
+
+        ``reading`` learns which increments that includes.
+        """
         cdef SyncPoint point = self.root
         cdef View view
         cdef Py_ssize_t i = 0
@@ -578,6 +579,7 @@ cdef class SyncTree:
                     (view.server_complete and not view.server_filtered)
                     or (i < path.length and not fk_is_empty(fk_child(view.server, path.words[i])))
                 ):
+                    reading.absorbed = view.absorbed
                     return get_path(view.server, path.words + i, path.length - i)
             if i == path.length:
                 return FK_EMPTY
@@ -594,10 +596,10 @@ cdef class SyncTree:
         cdef View view = None
         if point is not None:
             view = point.primary() if params.loads_all else point.find(params)
-        if view is None or not view.server_complete:
+        if view is None:
             return new_node(FK_EMPTY)
         retain(view.server)
-        return new_node(view.server)
+        return params.filter(new_node(view.server))
 
     def complete_value(self, Path path not None, QueryParams params not None) -> Node | None:
         """Return what a complete live view shows for the query, None if there is none."""
@@ -640,11 +642,12 @@ cdef class SyncTree:
         view = None if point is None else point.primary()
         if view is not None and view.assumed_complete:
             server = view.known()
+            reading.absorbed = view.absorbed
             word = self.writes.value(path.words, path.length, server, reading)
             release(server)
             return new_node(word)
         return new_node(
-            self.writes.value(path.words, path.length, self.server_at(path), reading)
+            self.writes.value(path.words, path.length, self.server_at(path, reading), reading)
         )
 
     def has_writes(self, Path path not None) -> bool:
@@ -774,9 +777,7 @@ cdef class SyncTree:
                 elif step == LISTEN_COMPLETE:
                     continue
                 elif step == ACKNOWLEDGED and not part.superseded:
-                    view.assume(
-                        part.path.words + depth, part.path.length - depth, part.node.word
-                    )
+                    self.assume(view, part)
                 elif step == REVERTED and not part.superseded and not view.loads_all:
                     view.assumed_complete = False
                 touched.append(part)
@@ -790,7 +791,7 @@ cdef class SyncTree:
             elif step == LISTEN_COMPLETE:
                 view.complete_server(False)
             elif step == ACKNOWLEDGED and not part.superseded:
-                view.assume(NULL, 0, word)
+                self.assume(view, part)
             elif step == REVERTED and not part.superseded and not view.loads_all:
                 view.assumed_complete = False
         if not whole and not touched:
@@ -799,6 +800,38 @@ cdef class SyncTree:
             self.absorb(view, expected)
             whole = view.evict() or whole
         return self.refresh(view, origin, None if whole else touched)
+
+    cdef int assume(self, View view, Part part):
+        """Let a view take for granted what an acknowledged write put at, above or below it."""
+        cdef fk_word word = part.node.word
+        cdef fk_word known, earlier
+        cdef Py_ssize_t depth = view.path.length
+        cdef Py_ssize_t below = part.path.length - depth
+        if view.server_complete:
+            return 0
+        if below < 0:
+            word = get_path(word, view.path.words + part.path.length, -below)
+        retain(word)
+        if part.entry.increments is not None:
+            known = view.known()
+            earlier = known
+            if below > 0:
+                earlier = get_path(known, part.path.words + depth, below)
+            word = resolve(
+                part.entry,
+                word,
+                view.path.words + part.path.length if below < 0 else NULL,
+                -below if below < 0 else 0,
+                earlier,
+                Reading(False, None, view.absorbed),
+            )
+            release(known)
+        if below > 0:
+            view.assume(part.path.words + depth, below, word)
+        else:
+            view.assume(NULL, 0, word)
+        release(word)
+        return 0
 
     cdef list refresh(self, View view, str origin, list touched):
         """Compute what the view is to show from all that is known, and show it.

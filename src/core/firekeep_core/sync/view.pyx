@@ -193,6 +193,10 @@ cdef class View:
 
     cdef void complete_server(self, bint tagged):
         """Note that the listen was answered: what is held is all there is."""
+        release(self.assumed)
+        self.assumed = FK_EMPTY
+        self.assumed_complete = False
+        self.vacant.clear()
         if tagged and not self.loads_all:
             self.server = self.filtered(self.server)
             self.server_filtered = True
@@ -252,22 +256,26 @@ cdef class View:
             return WHOLE
         head = path[0]
         if head == PRIORITY_KEY:
-            if filtering or fk_is_empty(self.server) or not self.server_complete:
+            if filtering or fk_is_empty(self.server):
                 return NOTHING
             retain(word)
             self.server = set_priority(self.server, word)
             return WHOLE
         cdef bint begins_to_filter = filtering and not self.server_filtered
-        if length > 1 and not self.is_whole() and not begins_to_filter:
+        if begins_to_filter:
+            self.server = self.filtered(self.server)
+            self.server_filtered = True
+            self.evict()
+        if length > 1 and not self.is_whole():
             if fk_is_empty(fk_child(self.server, head)):
-                return NOTHING
+                return WHOLE if begins_to_filter else NOTHING
         old = fk_child(self.server, head)
         retain(old)
         retain(word)
         new = old
         retain(new)
         new = update_at(new, path + 1, length - 1, word)
-        if begins_to_filter or not self.is_whole():
+        if not self.is_whole():
             self.hear(head)
         if new != old and not equal(new, old):
             if filtering and not self.params.in_range(head, self.params.index.value_of(new)):
@@ -277,11 +285,7 @@ cdef class View:
         else:
             release(new)
         release(old)
-        if begins_to_filter:
-            self.server = self.filtered(self.server)
-            self.server_filtered = True
-            return WHOLE
-        return HEAD
+        return WHOLE if begins_to_filter else HEAD
 
     cdef fk_word filtered(self, fk_word word):
         """The children of ``word`` (owned) that lie in the query's range; owned."""

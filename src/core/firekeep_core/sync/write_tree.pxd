@@ -23,6 +23,7 @@ cdef class WriteEntry:
 cdef class Increment:
     # One unresolved increment inside an entry.
     cdef Path path                  # from the entry's location
+    cdef bint answered              # its write is not pending any more
 
 
 @cython.final
@@ -89,4 +90,13 @@ cdef class WriteTree:
         long *after,
     )
 
+# `word` (owned), which lies `depth` keys below the entry, over what was there (borrowed).
+cdef fk_word resolve(
+    WriteEntry entry,
+    fk_word word,
+    const fk_key *place,
+    Py_ssize_t depth,
+    fk_word earlier,
+    Reading reading,
+)
 cdef fk_word increment_word(fk_word deferred, fk_word before)

@@ -210,8 +210,11 @@ cdef class WriteTree:
         """Take a write out, whatever the order."""
         cdef WriteEntry entry
         cdef WriteNode node, parent
+        cdef Increment increment
         cdef bint solid
         for entry in self.records.pop(write_id):
+            for increment in entry.increments or ():
+                increment.answered = True
             node = entry.place
             solid = entry.visible and not fk_is_empty(entry.word) and not entry.priority
             self.increments -= entry.increments is not None
@@ -406,7 +409,7 @@ cdef fk_word resolve(
             if reading is not None and reading.absorbed is not None and (
                 increment in reading.absorbed
             ):
-                leaf = fk_bare(before) if fk_is_leaf(before) else FK_EMPTY
+                leaf = before
                 retain(leaf)
             else:
                 leaf = get_path(word, steps, rest)
