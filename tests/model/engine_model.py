@@ -164,15 +164,28 @@ class EngineModel:
         for view in self.all_views():
             old, view.shown = view.shown, self.compute(view)
             view.knowledge.vacant &= {key for key, _ in view.shown.items}
-            events += events_between(view, old, origin)
+            # The first answer to a listen tells about the past.
+            first = origin == "server" and view.shown.complete and not old.complete
+            events += events_between(view, old, origin, initial=first)
         return events
 
     def share_knowledge(self) -> None:
         """Give views below a complete one its data, as they are now (D-4, I-54)."""
         for view in self.all_views():
-            cover = self.cover_of(view.path)
-            if cover is not None and cover is not view:
-                view.knowledge = below(cover.knowledge, view.path[len(cover.path) :])
+            source = self.source_of(view)
+            if source is not view:
+                view.knowledge = below(source.knowledge, view.path[len(source.path) :])
+
+    def source_of(self, view: View) -> View:
+        """Find the view whose knowledge a view shares, its own if no other's.
+
+        All views that load a whole location have one listen, hence one knowledge.
+        """
+        cover = self.cover_of(view.path)
+        if cover is None and view.query.loads_all:
+            here = self.views[view.path].values()
+            return next(other for other in here if other.query.loads_all)
+        return cover or view
 
     # Listeners.
 
@@ -190,7 +203,7 @@ class EngineModel:
                 tag = self.next_tag
                 self.next_tag += 1
             view = View(path, query, tag)
-            view.knowledge = self.initial_knowledge(path)
+            view.knowledge = self.initial_knowledge(path, query)
             superfluous = [] if covered or tag is not None else self.listened_below(path)
             self.views.setdefault(path, {})[query] = view
             view.shown = self.compute(view)
@@ -203,8 +216,15 @@ class EngineModel:
         fresh.shown = view.shown
         return events_between(fresh, Shown(), "server", initial=True), listens
 
-    def initial_knowledge(self, path: Keys) -> Knowledge:
+    def initial_knowledge(self, path: Keys, query: Query) -> Knowledge:
         """Find what other views know of a location (§4.2)."""
+        cover = self.cover_of(path)
+        if cover is not None:
+            return below(cover.knowledge, path[len(cover.path) :])
+        if query.loads_all:
+            for view in self.views.get(path, {}).values():
+                if view.query.loads_all:
+                    return view.knowledge
         for depth in range(len(path) + 1):
             rest = path[depth:]
             for view in self.views.get(path[:depth], {}).values():
@@ -323,9 +343,8 @@ class EngineModel:
         for view in self.all_views():
             if tag is not None and (view.tag != tag or not starts_with(path, view.path)):
                 continue
-            cover = self.cover_of(view.path)
-            if cover is not None and cover is not view:
-                continue  # it is told what the covering view knows, below
+            if self.source_of(view) is not view:
+                continue  # it shares what another view is told
             if starts_with(path, view.path) or starts_with(view.path, path):
                 before = view.knowledge
                 view.knowledge = Knowledge(**vars(before))
@@ -394,7 +413,8 @@ class EngineModel:
         entries = [entry for entry in record.entries if not self.is_written(entry[0])]
         if record.visible:
             for view in self.all_views():
-                assume(view, Record(write_id, entries, True))
+                if self.source_of(view) is view:
+                    assume(view, Record(write_id, entries, True))
         return self.emit("server")
 
     def revert(self, write_id: int) -> list[Event]:
@@ -427,6 +447,11 @@ class EngineModel:
         view = self.views.get(path, {}).get(query)
         return query.filter(view.knowledge.server) if view is not None else None
 
+    def is_complete(self, path: Keys, query: Query) -> bool:
+        """Say whether a view knows all that it is to show."""
+        view = self.views.get(path, {}).get(query)
+        return view is not None and view.shown.complete
+
     def complete_value(self, path: Keys, query: Query) -> Tree:
         """Give what a complete view shows; None when there is none."""
         view = self.views.get(path, {}).get(query)
@@ -434,9 +459,24 @@ class EngineModel:
 
     def latest_state(self, path: Keys, exclude: Iterable[int] = ()) -> Tree:
         """Give the value that a transaction starts from, hidden writes included (§6.2)."""
-        knowledge = self.initial_knowledge(path)
-        base = knowledge.server if knowledge.complete else None
-        return self.replay(base, path, knowledge.absorbed, exclude=exclude, hidden=True)
+        base, absorbed = self.last_known(path)
+        return self.replay(base, path, absorbed, exclude=exclude, hidden=True)
+
+    def last_known(self, path: Keys) -> tuple[Tree, frozenset[tuple[int, Keys]]]:
+        """Find the server's value of a location, or what is assumed of it."""
+        cover = self.cover_of(path)
+        if cover is not None:
+            return get(cover.knowledge.server, path[len(cover.path) :]), cover.knowledge.absorbed
+        for view in self.views.get(path, {}).values():
+            known = view.knowledge
+            if view.query.loads_all and known.assumed_complete and not known.complete:
+                return known.known(), known.absorbed
+        for depth in range(len(path) + 1):
+            for view in self.views.get(path[:depth], {}).values():
+                if view.knowledge.holds(path[depth:]):
+                    known = view.knowledge
+                    return get(known.server, path[depth:]), known.absorbed
+        return None, frozenset()
 
     def overlay(self, path: Keys, value: Tree) -> Tree:
         """Give a value as if from the server, with the visible pending writes."""

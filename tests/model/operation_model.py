@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tests.model.tree_model import Keys, Tree, child_of, children_of, get, resolve, update
+from tests.model.tree_model import PRIORITY, Keys, Tree, child_of, children_of, get, resolve, update
 from tests.model.view_model import Knowledge, View
 
 
@@ -89,35 +89,43 @@ def replace_all(view: View, value: Tree, tag: int | None) -> None:
 
 def overwrite_below(view: View, rest: Keys, value: Tree, tag: int | None) -> None:
     key, knowledge = rest[0], view.knowledge
-    filters = (tag is not None or knowledge.filtered) and not view.query.loads_all
-    if len(rest) > 1 and not knowledge.holds(rest) and not (filters and not knowledge.filtered):
+    filters = begin(view, tag)
+    if filters and key == PRIORITY:
+        return
+    if len(rest) > 1 and not knowledge.holds(rest):
         return  # deep data that are meant for another listener
     server = update(knowledge.server, rest, value)
     knowledge.server = view.query.filter(server) if filters else server
-    knowledge.filtered = filters
     hear(view, key)
+
+
+def begin(view: View, tag: int | None) -> bool:
+    """Hold no more than the window from the first message on that is for the query alone."""
+    knowledge = view.knowledge
+    if tag is not None and not view.query.loads_all and not knowledge.filtered:
+        knowledge.server = view.query.filter(knowledge.server)
+        knowledge.filtered = True
+    return knowledge.filtered
 
 
 def merge_view(view: View, path: Keys, children: list[tuple[Keys, Tree]], tag: int | None) -> None:
     """Take in that some children of a path are now so (§4.4 "Server merge")."""
-    knowledge = view.knowledge
-    if knowledge.server is None and not knowledge.complete:
-        return  # left over from an earlier listen; all of it will follow
-    filters = (tag is not None or knowledge.filtered) and not view.query.loads_all
-    at = view.path
-    server = knowledge.server
-    for rest, value in children:
-        entry = (*path, *rest)
+    knowledge, at = view.knowledge, view.path
+    entries = [((*path, *rest), value) for rest, value in children]
+    for entry, value in entries:
         if starts_with(at, entry):
             replace_all(view, get(value, at[len(entry) :]), tag)
             return
-        if starts_with(entry, at):
-            below_view = entry[len(at) :]
-            if len(below_view) == 1 or knowledge.holds(below_view):
-                server = update(server, below_view, value)
-                hear(view, below_view[0])
+    if knowledge.server is None and not knowledge.complete:
+        return  # left over from an earlier listen; all of it will follow
+    filters = begin(view, tag)
+    server = knowledge.server
+    for entry, value in entries:
+        below_view = entry[len(at) :]
+        if starts_with(entry, at) and (len(below_view) == 1 or knowledge.holds(below_view)):
+            server = update(server, below_view, value)
+            hear(view, below_view[0])
     knowledge.server = view.query.filter(server) if filters else server
-    knowledge.filtered = filters
 
 
 def complete_view(view: View, path: Keys, tag: int | None) -> None:
@@ -125,7 +133,6 @@ def complete_view(view: View, path: Keys, tag: int | None) -> None:
     if not starts_with(view.path, path):
         return
     knowledge = view.knowledge
-    if tag is not None and not view.query.loads_all:
-        knowledge.server = view.query.filter(knowledge.server)
-        knowledge.filtered = True
+    begin(view, tag)
     knowledge.complete = knowledge.confirmed = True
+    knowledge.assumed, knowledge.assumed_complete, knowledge.vacant = None, False, frozenset()

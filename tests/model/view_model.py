@@ -79,7 +79,9 @@ class Knowledge:
 
 
 def below(knowledge: Knowledge, rest: Keys) -> Knowledge:
-    """Give what a complete view knows of a place below its own."""
+    """Give what a view knows of its own place, or a complete one of a place below."""
+    if not rest:
+        return knowledge
     return Knowledge(
         get(knowledge.server, rest),
         complete=True,
