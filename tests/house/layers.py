@@ -43,7 +43,17 @@ ROWS: dict[str, tuple[set[str], set[str]]] = {
     "outer": ({"snap", "query"}, {"api", "driver", "net", "emulator"}),
 }
 #: Parts of the driver that have a file of their own.
-DRIVER_PARTS = {"callbacks", "clock", "connection", "delivery", "pending", "timer", "write"}
+DRIVER_PARTS = {
+    "callbacks",
+    "clock",
+    "connection",
+    "delivery",
+    "draining",
+    "gate",
+    "pending",
+    "timer",
+    "write",
+}
 #: Modules that nobody may import outside the row named (foreign packages have one owner).
 FOREIGN = {
     "websockets": {"net", "emulator"},

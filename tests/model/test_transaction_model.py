@@ -151,7 +151,7 @@ class TransactionMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_connected)
     @rule()
     def connect(self) -> None:
-        if self.dialogue.engine.status(0).connection == "offline":
+        if self.dialogue.engine.overview.status(0).connection == "offline":
             self.dialogue.go_online()
         else:
             self.dialogue.advance_to_wake()
@@ -246,10 +246,11 @@ class TransactionMachine(RuleBasedStateMachine):
         for path, listener in self.listeners.items():
             assert listener.value == self.server.value(path)
         engine = self.dialogue.engine
-        assert not engine.has_pending_writes(ROOT)
+        assert not engine.overview.has_pending_writes(ROOT)
         assert sorted(map(str, self.server.listens)) == ["/c", "/d"], "no keeper is left (I-91)"
         assert all(
-            engine.is_confirmed(Path.from_wire(p), QueryParams.DEFAULT) for p in ("/c", "/d")
+            engine.overview.is_confirmed(Path.from_wire(p), QueryParams.DEFAULT)
+            for p in ("/c", "/d")
         )
 
 

@@ -16,6 +16,7 @@ from firekeep.clock import Clock, SystemClock
 from firekeep.config import Config
 from firekeep.connection import Connection, Connector, WebSocketConnector
 from firekeep.delivery import Delivery
+from firekeep.draining import Draining
 from firekeep.engine.effects import (
     Complete,
     Connect,
@@ -30,7 +31,8 @@ from firekeep.engine.engine import DisconnectKind, Engine
 from firekeep.engine.gets import GetResult, GetSource
 from firekeep.engine.requests import Updates
 from firekeep.engine.transactions import Outcome
-from firekeep.exceptions import DatabaseClosed, TimedOut, UsageError, WriteCancelled
+from firekeep.exceptions import DatabaseClosed, UsageError, WriteCancelled
+from firekeep.gate import Gate
 from firekeep.pending import Pending
 from firekeep.push_id import RANDOM_BITS, PushIdGenerator
 from firekeep.status import CacheInfo, Status
@@ -145,9 +147,8 @@ class Driver:
         self._push_ids = PushIdGenerator()
         self._status_callbacks: Callbacks[Status] = Callbacks(self._callback_failed)
         self._rejection_callbacks: Callbacks[Write] = Callbacks(self._callback_failed)
-        self._drain_waiters: list[tuple[int, Pending[None]]] = []
-        self._paused_by: set[object] = set()
-        self._unpaused: anyio.Event | None = None
+        self._draining = Draining()
+        self._reading = Gate()
 
     async def __aenter__(self) -> Self:
         """Start the tasks and the first attempt to connect."""
@@ -178,8 +179,7 @@ class Driver:
             for effect in effects:
                 if type(effect) is Complete:
                     effect.handle.settle(effect.result, effect.error)
-            for _, waiter in self._drain_waiters:
-                waiter.settle(None, DatabaseClosed("the database was left with writes pending"))
+            self._draining.end()
         if unfinished:
             logger.warning("%d writes without an answer from the server are dropped", unfinished)
         self._group.cancel_scope.cancel()
@@ -289,7 +289,7 @@ class Driver:
     def kept_synced(self) -> list[tuple[Path, QueryParams]]:
         """Return the queries that are kept, in the order in which they were asked for."""
         with self._lock:
-            return self._engine.kept_synced()
+            return self._engine.overview.kept_synced()
 
     async def get(
         self,
@@ -344,19 +344,8 @@ class Driver:
         """
         with self._lock:
             self._check_usable()
-            if not self._engine.writes:
-                return
-            waiter: Pending[None] = Pending()
-            entry = (max(self._engine.writes), waiter)
-            self._drain_waiters.append(entry)
-        try:
-            with anyio.move_on_after(timeout_s):
-                await waiter
-                return
-            raise TimedOut(f"writes are still pending after {timeout_s:g} s")
-        finally:
-            if entry in self._drain_waiters:
-                self._drain_waiters.remove(entry)
+            writes = self._engine.writes
+        await self._draining.wait(writes, timeout_s)
 
     def cancel_write(self, write: Write) -> bool:
         """Take a write that has not been sent out of the queue; return whether that was so."""
@@ -400,7 +389,7 @@ class Driver:
     def status(self) -> Status:
         """What is known at this moment."""
         with self._lock:
-            status = self._engine.status(self._clock.wall_ms())
+            status = self._engine.overview.status(self._clock.wall_ms())
         return status if self._is_open else replace(status, connection="offline")
 
     def add_status_callback(self, callback: Callable[[Status], object]) -> Callable[[], None]:
@@ -414,7 +403,7 @@ class Driver:
     def server_time_ms(self) -> int:
         """Return the estimated time of the server in ms since 1970."""
         with self._lock:
-            return self._engine.server_time_ms(self._clock.wall_ms())
+            return self._engine.overview.server_time_ms(self._clock.wall_ms())
 
     def next_push_id(self) -> str:
         """Return a new key that sorts after all earlier ones of this client."""
@@ -426,46 +415,45 @@ class Driver:
     def has_pending_writes(self, path: Path) -> bool:
         """Return whether a visible write at, above or below a location has no answer yet."""
         with self._lock:
-            return self._engine.has_pending_writes(path)
+            return self._engine.overview.has_pending_writes(path)
 
     def view_metadata(self, path: Path, params: QueryParams) -> ViewMetadata:
         """Return what is known about the data a query shows."""
         with self._lock:
             return ViewMetadata(
-                not self._engine.is_confirmed(path, params),
-                self._engine.is_complete(path, params),
+                not self._engine.overview.is_confirmed(path, params),
+                self._engine.overview.is_complete(path, params),
             )
 
     def clear_cache(self) -> None:
         """Drop what no listener, keep-synced query or write needs."""
         with self._lock:
             self._check_usable()
-            self._delivery.perform(self._engine.clear_cache(self._clock.wall_ms()))
+            self._delivery.perform(
+                self._engine.clear_cache(self._clock.monotonic_s(), self._clock.wall_ms())
+            )
 
     def cache_info(self) -> CacheInfo:
         """Return what is held of the server's data."""
         with self._lock:
-            return self._engine.cache_info()
+            return self._engine.overview.cache_info()
 
     def size_bytes(self, path: Path, params: QueryParams) -> int:
         """Return the estimated size of what a live query shows; 0 if not all of it is known."""
         with self._lock:
-            return self._engine.size_bytes(path, params)
+            return self._engine.overview.size_bytes(path, params)
 
     def pause_receiving(self, owner: object) -> None:
         """Read nothing more from the connection until `owner` calls `resume_receiving`."""
         with self._lock:
-            self._paused_by.add(owner)
+            self._reading.shut(owner)
             self._engine.pause(True)
 
     def resume_receiving(self, owner: object) -> None:
         """Read again, if nobody else holds it up."""
         with self._lock:
-            self._paused_by.discard(owner)
-            if not self._paused_by:
-                self._engine.pause(False)
-                if self._unpaused is not None:
-                    self._unpaused.set()
+            self._reading.release(owner)
+            self._engine.pause(not self._reading.is_open)
 
     def start_soon(self, function: Callable[..., Awaitable[object]], *arguments: object) -> None:
         """Run an asynchronous function in the database's task group; a failure is logged."""
@@ -498,18 +486,7 @@ class Driver:
         if not (is_wanted or handle.is_awaited):
             logger.warning("a write at %s failed: %s", handle.path, error)
             self._rejection_callbacks.call(handle)
-        if self._drain_waiters:
-            self._wake_drained()
-
-    def _wake_drained(self) -> None:
-        first_id = next(iter(self._engine.writes), None)
-        waiting: list[tuple[int, Pending[None]]] = []
-        for entry in self._drain_waiters:
-            if first_id is None or entry[0] < first_id:
-                entry[1].settle(None, None)
-            else:
-                waiting.append(entry)
-        self._drain_waiters = waiting
+        self._draining.completed(self._engine.writes)
 
     def _set_timer(self, effect: Wake) -> None:
         self._timer.set(effect.at_s)
@@ -521,7 +498,7 @@ class Driver:
                 self._connector,
                 received=self._received,
                 sent=self._sent,
-                wait_until_read=self._wait_until_unpaused,
+                wait_until_read=self._reading.wait,
             )
             self._group.start_soon(self._run_connection, self._connection)
 
@@ -605,11 +582,6 @@ class Driver:
 
     def _sent(self) -> None:
         self._engine.sent(self._clock.monotonic_s())
-
-    async def _wait_until_unpaused(self) -> None:
-        while self._paused_by:
-            self._unpaused = anyio.Event()
-            await self._unpaused.wait()
 
 
 def _log(effect: Report) -> None:

@@ -217,7 +217,7 @@ class Dialogue:
 
     def connect(self) -> None:
         """Go online if need be, and have the server greet the client."""
-        if self.engine.status(self.wall_ms).connection == "offline":
+        if self.engine.overview.status(self.wall_ms).connection == "offline":
             self.go_online()
         self.greet()
 

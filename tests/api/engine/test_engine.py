@@ -167,7 +167,7 @@ def test_a_write_that_is_too_large_never_enters_the_queue(online: Dialogue) -> N
 
     assert online.requests == []
     assert not online.engine.writes
-    assert not online.engine.has_pending_writes(Path.from_wire("/a"))
+    assert not online.engine.overview.has_pending_writes(Path.from_wire("/a"))
 
 
 def test_a_full_queue_refuses_a_write_and_changes_nothing() -> None:
@@ -249,7 +249,7 @@ def test_keeping_synced_is_idempotent_and_exact_per_query(online: Dialogue) -> N
 
     online.keep_synced("/a", False)
 
-    assert [str(path) for path, _ in online.engine.kept_synced()] == ["/a/b"]
+    assert [str(path) for path, _ in online.engine.overview.kept_synced()] == ["/a/b"]
     actions = [(request["a"], request["b"]["p"]) for request in online.requests]
     assert actions == [("q", "/a"), ("q", "/a/b"), ("n", "/a")]
 

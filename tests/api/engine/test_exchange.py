@@ -115,7 +115,7 @@ def test_a_broken_message_ends_the_connection_and_leaves_the_queue(
 
     online.server(push("/a", 1), message, push("/a", 2))
 
-    status = online.engine.status(online.wall_ms)
+    status = online.engine.overview.status(online.wall_ms)
     assert isinstance(status.last_error, ProtocolError)
     assert status.connection == "waiting"
     assert listener.values == [None, 1], "what came before it counts"
@@ -129,7 +129,7 @@ def test_a_broken_message_ends_the_connection_and_leaves_the_queue(
 def test_bytes_that_are_no_text_end_the_connection(online: Dialogue) -> None:
     online.perform(online.engine.receive([b'{"t":"d\xff"}'], online.now_s, online.wall_ms))
 
-    assert isinstance(online.engine.status(online.wall_ms).last_error, ProtocolError)
+    assert isinstance(online.engine.overview.status(online.wall_ms).last_error, ProtocolError)
 
 
 def test_what_is_unknown_is_logged_once_and_ignored(online: Dialogue) -> None:
@@ -148,7 +148,7 @@ def test_what_is_unknown_is_logged_once_and_ignored(online: Dialogue) -> None:
         online.server(*unknown, push("/a", 1))
 
     assert listener.values == [None, 1]
-    assert online.engine.status(online.wall_ms).connection == "online"
+    assert online.engine.overview.status(online.wall_ms).connection == "online"
     ignored = [text for text in online.reports if text.startswith("ignored")]
     assert len(ignored) == len(set(ignored)) == 3
 
@@ -171,7 +171,7 @@ def test_a_failure_of_the_connection_shows_in_the_status(online: Dialogue) -> No
 
     online.lose(broken)
 
-    status = online.engine.status(online.wall_ms)
+    status = online.engine.overview.status(online.wall_ms)
     assert (status.connection, status.last_error) == ("waiting", broken)
 
 
@@ -180,7 +180,7 @@ def test_the_status_counts_what_waits(online: Dialogue) -> None:
     online.wall_ms += 700
     online.set("/b", 1)
 
-    status = online.engine.status(online.wall_ms)
+    status = online.engine.overview.status(online.wall_ms)
 
     assert status.pending_writes == 2
     assert status.pending_bytes > 0

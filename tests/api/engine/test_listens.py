@@ -265,15 +265,15 @@ def test_what_a_query_shows_is_confirmed_once_the_server_has_answered() -> None:
     path = Path.from_wire("/a/b")
     dialogue.listen("/a")
     dialogue.push("/a", {"b": 1})
-    assert not dialogue.engine.is_confirmed(path, QueryParams.DEFAULT)
+    assert not dialogue.engine.overview.is_confirmed(path, QueryParams.DEFAULT)
 
     dialogue.answer(dialogue.last("q"), data={})
-    assert dialogue.engine.is_confirmed(path, QueryParams.DEFAULT)
-    assert dialogue.engine.is_confirmed(path, FIRST_TWO)
-    assert not dialogue.engine.is_confirmed(Path.from_wire("/"), QueryParams.DEFAULT)
+    assert dialogue.engine.overview.is_confirmed(path, QueryParams.DEFAULT)
+    assert dialogue.engine.overview.is_confirmed(path, FIRST_TWO)
+    assert not dialogue.engine.overview.is_confirmed(Path.from_wire("/"), QueryParams.DEFAULT)
 
     dialogue.lose()
-    assert not dialogue.engine.is_confirmed(path, QueryParams.DEFAULT)
+    assert not dialogue.engine.overview.is_confirmed(path, QueryParams.DEFAULT)
 
 
 def test_a_kept_query_that_the_server_ends_can_be_asked_for_again() -> None:
@@ -281,7 +281,7 @@ def test_a_kept_query_that_the_server_ends_can_be_asked_for_again() -> None:
     dialogue.keep_synced("/a", True)
     dialogue.answer(dialogue.last("q"), "permission_denied", "no")
 
-    assert dialogue.engine.kept_synced() == []
+    assert dialogue.engine.overview.kept_synced() == []
     assert any("no longer kept synced" in text for text in dialogue.reports)
     dialogue.keep_synced("/a", True)
 

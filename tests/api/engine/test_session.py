@@ -15,11 +15,11 @@ def actions(dialogue: Dialogue) -> list[str]:
 
 
 def connection(dialogue: Dialogue) -> str:
-    return dialogue.engine.status(dialogue.wall_ms).connection
+    return dialogue.engine.overview.status(dialogue.wall_ms).connection
 
 
 def auth(dialogue: Dialogue) -> str:
-    return dialogue.engine.status(dialogue.wall_ms).auth
+    return dialogue.engine.overview.status(dialogue.wall_ms).auth
 
 
 def test_nothing_is_sent_before_the_server_has_greeted() -> None:
@@ -377,7 +377,7 @@ def test_a_host_that_cannot_be_the_databases_ends_the_connection(host: str, kind
     else:
         dialogue.greet(host)
 
-    status = dialogue.engine.status(dialogue.wall_ms)
+    status = dialogue.engine.overview.status(dialogue.wall_ms)
     assert isinstance(status.last_error, ProtocolError)
     assert status.connection == "waiting"
     assert [effect.host for effect in dialogue.of(Connect)] == ["my-db.firebaseio.com"]
@@ -402,7 +402,7 @@ def test_a_shutdown_shows_in_the_status_and_going_online_tries_again() -> None:
 
     dialogue.server(control("s", "Database lives in a different region."))
 
-    status = dialogue.engine.status(dialogue.wall_ms)
+    status = dialogue.engine.overview.status(dialogue.wall_ms)
     assert (status.connection, status.reason) == (
         "shutdown",
         "Database lives in a different region.",
@@ -422,7 +422,7 @@ def test_a_refusal_to_connect_shows_in_the_status_and_going_online_tries_at_once
 
     dialogue.lose(refusal)
 
-    status = dialogue.engine.status(dialogue.wall_ms)
+    status = dialogue.engine.overview.status(dialogue.wall_ms)
     assert status.connection == "waiting"
     assert status.last_error is refusal
     assert status.reason is not None and "403" in status.reason
@@ -497,7 +497,7 @@ def test_a_clock_that_can_be_no_clock_is_a_protocol_error(timestamp_ms: int) -> 
 
     dialogue.server(control("h", {"ts": timestamp_ms, "v": "5", "h": HOST, "s": "s1"}))
 
-    assert isinstance(dialogue.engine.status(dialogue.wall_ms).last_error, ProtocolError)
+    assert isinstance(dialogue.engine.overview.status(dialogue.wall_ms).last_error, ProtocolError)
 
 
 def test_another_version_of_the_protocol_is_worth_a_warning() -> None:

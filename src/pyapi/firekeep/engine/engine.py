@@ -20,6 +20,7 @@ from firekeep.engine.info import Info
 from firekeep.engine.kept import KeptQueries
 from firekeep.engine.lingering import Lingering
 from firekeep.engine.listens import DEFAULT, Listens
+from firekeep.engine.overview import Overview
 from firekeep.engine.requests import (
     PendingWrite,
     Requests,
@@ -36,7 +37,6 @@ from firekeep.exceptions import (
     QueueFull,
     WriteCancelled,
 )
-from firekeep.status import CacheInfo, Status
 from firekeep.url import DatabaseUrl
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.node import EMPTY, Node
@@ -102,6 +102,9 @@ class Engine(Generic[WriteT]):
             self._info,
             self._kept,
             self._session,
+        )
+        self.overview = Overview(
+            self._tree, self._requests, self._listens, self._kept, self._session, self._exchange
         )
         self._max_transactions = config.max_pending_writes
         self._wake_at_s = _NEVER
@@ -336,10 +339,6 @@ class Engine(Generic[WriteT]):
             return []
         return self.remove_listener(path, params, kept, now_s, wall_ms)
 
-    def kept_synced(self) -> list[tuple[Path, QueryParams]]:
-        """Return the queries that are kept, in the order in which they were asked for."""
-        return self._kept.queries()
-
     def get(
         self,
         path: Path,
@@ -474,68 +473,17 @@ class Engine(Generic[WriteT]):
         self._exchange.last_error = error
         return [StatusChanged()]
 
-    def status(self, wall_ms: int) -> Status:
-        """Return what is known at this moment. Cost: the number of listens."""
-        oldest = next(iter(self._requests.writes.values()), None)
-        return Status(
-            connection=self._session.connection_state,
-            reason=self._session.reason,
-            auth=self._session.auth_state,
-            pending_writes=len(self._requests.writes),
-            pending_bytes=self._requests.bytes,
-            oldest_pending_ms=None if oldest is None else max(0, wall_ms - oldest.created_ms),
-            last_synced_ms=self._exchange.last_synced_ms,
-            clock_offset_ms=self._session.offset_ms,
-            cache_bytes=self._listens.size_bytes(),
-            disk_bytes=0,
-            last_error=self._exchange.last_error,
-        )
-
     @property
     def writes(self) -> Mapping[int, WriteT]:
         """The sets and updates without an answer, by id, oldest first."""
         return cast("Mapping[int, WriteT]", self._requests.writes)
 
-    def server_time_ms(self, wall_ms: int) -> int:
-        """Return the estimated time of the server."""
-        return self._exchange.server_time_ms(wall_ms)
-
-    def has_pending_writes(self, path: Path) -> bool:
-        """Return whether a visible write at, above or below a path has no answer."""
-        return self._tree.has_writes(path)
-
-    def is_confirmed(self, path: Path, params: QueryParams) -> bool:
-        """Return whether the server has confirmed, on this connection, what a query shows."""
-        return path.front == ".info" or self._listens.is_confirmed(path, params)
-
-    def is_complete(self, path: Path, params: QueryParams) -> bool:
-        """Return whether all of what a query selects is known."""
-        if path.front == ".info":
-            return True
-        return self._tree.complete_value(path, params) is not None
-
-    def clear_cache(self, wall_ms: int) -> list[Effect]:
+    def clear_cache(self, now_s: float, wall_ms: int) -> list[Effect]:
         """Drop what no listener, keep-synced query or write needs: the listens that linger."""
         out: list[Effect] = []
         self._lingering.expire(_NEVER, out)
-        self._end_turn(0.0, wall_ms, out)
+        self._end_turn(now_s, wall_ms, out)
         return out
-
-    def cache_info(self) -> CacheInfo:
-        """Return what is held in memory. Cost: the number of listens."""
-        kept = self._kept.queries()
-        return CacheInfo(
-            queries=len(self._listens),
-            kept=len(kept),
-            size_bytes=self._listens.size_bytes(),
-            kept_bytes=sum(self.size_bytes(path, params) for path, params in kept),
-            disk_bytes=0,
-        )
-
-    def size_bytes(self, path: Path, params: QueryParams) -> int:
-        """Return the estimated size of what a live query shows; 0 if not all of it is known."""
-        node = self._tree.complete_value(path, params)
-        return 0 if node is None else node.size_bytes
 
     @property
     def is_running_function(self) -> bool:
