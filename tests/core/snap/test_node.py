@@ -35,7 +35,7 @@ def test_a_node_tells_what_it_is(value: Any) -> None:
 @given(EXPORTS, KEYS)
 def test_a_child_is_found_and_its_predecessor_known(value: Any, key: str) -> None:
     node = from_export(value)
-    before = [other for other in node.keys() if model.key_rank(other) < model.key_rank(key)]
+    before = [other for other in node if model.key_rank(other) < model.key_rank(key)]
 
     assert (key in node) is (key in model.children_of(value))
     assert export(node.child(key)) == model.children_of(value).get(key)
@@ -148,7 +148,7 @@ def test_leaves_are_counted(value: Any) -> None:
 
 
 def test_size_is_the_estimate_of_the_official_clients() -> None:
-    # wire A.2: 1 + 40 × (3 + 4 + 22)
+    # wire A.2: 1 + 40 * (3 + 4 + 22)
     node = from_export({f"k{i:02}": f"{i:02}" * 10 for i in range(40)})
 
     assert node.size_bytes == 1161

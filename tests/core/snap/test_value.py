@@ -248,7 +248,7 @@ def test_a_separate_priority_overrides_the_one_inside() -> None:
     assert from_python(value, None).priority is None
     assert from_python({"a": 1}, "p").priority == "p"
     assert from_python(None, 3).is_empty
-    with pytest.raises(InvalidValue, match="invalid priority at /.priority"):
+    with pytest.raises(InvalidValue, match=r"invalid priority at /\.priority"):
         from_python({"a": 1}, True)
 
 
@@ -264,7 +264,7 @@ def test_a_priority_is_validated_by_itself() -> None:
     assert validate_priority("p") == from_scalar("p")
     assert str(validate_priority(-0.0).value) == "0.0"
     assert validate_priority({".sv": "timestamp"}).value == {".sv": "timestamp"}
-    with pytest.raises(InvalidValue, match="at /a/.priority"):
+    with pytest.raises(InvalidValue, match=r"at /a/\.priority"):
         validate_priority({"a": 1}, path=Path.parse("a"))
 
 

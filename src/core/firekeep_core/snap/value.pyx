@@ -153,7 +153,9 @@ cdef class _Reader:
             raise InvalidValue(f"invalid value at {self.where()}: {error}") from None
 
     cdef fk_word read_text(self, object value) except? 0:
-        if len(value) * 4 > STRING_LIMIT and self.strict and byte_length(str.__str__(value)) > STRING_LIMIT:
+        if not self.strict or len(value) * 4 <= STRING_LIMIT:
+            pass
+        elif byte_length(str.__str__(value)) > STRING_LIMIT:
             raise InvalidValue(
                 f"invalid value at {self.where()}: text of {byte_length(str.__str__(value))} bytes,"
                 f" the limit is {STRING_LIMIT}: {value[:40]!r}…"

@@ -36,7 +36,15 @@ from ..snap.word cimport (
 from .event cimport CANCEL, Event
 from .sync_point cimport SyncPoint
 from .view cimport HEAD, NOTHING, WHOLE, Registration, View
-from .write_tree cimport Increment, Reading, WriteEntry, WriteNode, WriteTree, increment_word, resolve
+from .write_tree cimport (
+    Increment,
+    Reading,
+    WriteEntry,
+    WriteNode,
+    WriteTree,
+    increment_word,
+    resolve,
+)
 
 cdef fk_key PRIORITY_KEY = key_from_str(".priority")
 

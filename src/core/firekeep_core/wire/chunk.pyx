@@ -62,8 +62,9 @@ cdef class Joiner:
     """Puts the segments of one connection's messages together.
 
     A lone ``0``, the peer's sign of life, is no message. Segments of bytes go into one
-    growing buffer, so that a long message leaves no holes among what it becomes. Memory is bounded by ``max_bytes``,
-    beyond which ProtocolError is raised; the joiner is of no use after an error.
+    growing buffer, so that a long message leaves no holes among what it becomes. Memory is
+    bounded by ``max_bytes``, beyond which ProtocolError is raised; the joiner is of no use
+    after an error.
     """
 
     cdef list _segments             # of text

@@ -219,11 +219,10 @@ cdef class _Ranges:
     cdef int end_range(self) except -1:
         cdef uint8_t digest[20]
         cdef char text[28]
-        cdef Py_ssize_t i
         if not self.is_open:
             self.hashes.append("")
             return 0
-        for i in range(self.written + 1):
+        for _ in range(self.written + 1):
             self.add(b")", 1)
         fk_sha1_finish(&self.sha1, digest)
         fk_digest_text(digest, text)
