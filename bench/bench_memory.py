@@ -1,56 +1,51 @@
-"""W11: resident memory per leaf of a location under a value listener."""
+"""W11: memory per leaf of a location under a value listener."""
 
 import gc
-import os
-from pathlib import Path as File
 
 import anyio
 
+import firekeep
 from bench.client import connected
-from bench.workloads import compact, leaves, records
+from bench.memory import forget_peak, peak_bytes, resident_bytes
+from bench.workloads import leaves, records
+from firekeep_core.snap.word import statistics
 
-#: Sizes are leaves; a negative one stands for integers instead of records.
-PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-def resident_bytes() -> int:
-    """Return the resident set size of this process."""
-    return int(File("/proc/self/statm").read_text().split()[1]) * PAGE
+LEAVES_OF_A_RECORD = 10
 
 
-async def hold(size: int) -> dict[str, float]:
-    """Hold that many leaves; bytes of RSS each."""
+async def hold(count: int, variant: str) -> dict[str, float]:
+    """Hold that many leaves; bytes each."""
     async with connected() as bench:
-        path = File(f"/proc/{os.getpid()}/statm")
-        assert path.exists(), "resident memory is read from /proc"
-        count = abs(size)
-
-        def provide() -> None:
-            text = compact(leaves(count) if size < 0 else records(count // 10))
-            bench.control("data", path="bulk", json=text)
-
-        # a child makes the text, so that this process never holds it
-        child = os.fork()
-        if child == 0:
-            provide()
-            os._exit(0)
-        os.waitpid(child, 0)
+        bench.control.provide(
+            "bulk",
+            lambda: (
+                leaves(count) if variant == "integers" else records(count // LEAVES_OF_A_RECORD)
+            ),
+        )
         gc.collect()
-        before = resident_bytes()
-        arrived, held = anyio.Event(), [0]
+        forget_peak()
+        before, accounted = resident_bytes(), statistics()["bytes"]
+        arrived = anyio.Event()
+        children = 0
 
-        def on_value(snapshot: object) -> None:
-            held[0] = len(snapshot)  # type: ignore[arg-type]
+        def on_value(snapshot: firekeep.Snapshot) -> None:
+            nonlocal children
+            children = len(snapshot)
             arrived.set()
 
         with bench.db.reference("bulk").on_value(on_value):
             await arrived.wait()
             gc.collect()
-            after = resident_bytes()
-        assert held[0] == (count // 1000 if size < 0 else count // 10)
-    return {"cost": (after - before) / count}
+            after, peak = resident_bytes(), peak_bytes()
+            accounted = statistics()["bytes"] - accounted
+        assert children == count // (1000 if variant == "integers" else LEAVES_OF_A_RECORD)
+    return {
+        "cost": (after - before) / count,
+        "peak": (peak - before) / count,
+        "accounted": accounted / count,
+    }
 
 
-def run(size: int) -> dict[str, float]:
-    """Return cost: bytes of resident memory per leaf."""
-    return anyio.run(hold, size)
+def run(size: int, variant: str) -> dict[str, float]:
+    """Return cost, peak (bytes of RSS per leaf) and accounted (the allocator's own count)."""
+    return anyio.run(hold, size, variant)

@@ -1,15 +1,17 @@
 """A firekeep client on a scripted peer, and the clock that stops at its sentinel."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import anyio
 
 import firekeep
+from bench.workloads import Push, compact
 
 
 class Control:
@@ -25,6 +27,15 @@ class Control:
         self.lines.flush()
         answer: dict[str, int] = json.loads(self.lines.readline())
         return answer
+
+    def provide(self, path: str, make: Callable[[], object]) -> None:
+        """Give the peer the data of a path from another process; this one never holds them."""
+        child = os.fork()
+        if child == 0:
+            self("data", path=path, json=compact(make()))
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        assert status == 0
 
     def close(self) -> None:
         """End the peer."""
@@ -44,14 +55,12 @@ class Bench:
         """Note that everything sent before has been delivered."""
         self.arrived.set()
 
-    async def push_trace(self, path: str, updates: Iterable[tuple[str, object]]) -> None:
-        """Have a trace encoded by the peer."""
-        await anyio.to_thread.run_sync(
-            lambda: self.control("trace", path=path, updates=list(updates))
-        )
+    async def prepare(self, pushes: Iterable[Push]) -> None:
+        """Have messages encoded by the peer."""
+        await anyio.to_thread.run_sync(lambda: self.control("prepare", pushes=list(pushes)))
 
     async def played(self) -> None:
-        """Have the trace sent and wait for the sentinel behind it."""
+        """Have the messages sent and wait for the sentinel behind it."""
         self.arrived = anyio.Event()
         await anyio.to_thread.run_sync(self.control, "push")
         await self.arrived.wait()

@@ -1,27 +1,28 @@
 """``python -m bench.compare OLD.json NEW.json``: ratios of two outputs of ``python -m bench``."""
 
-import json
-import statistics
 import sys
 from pathlib import Path
 
+from bench.harness import Cell, from_json
 
-def medians(path: str) -> dict[tuple[str, int], float]:
-    """Return the median cost of each cell in an output file."""
-    return {
-        (cell["workload"], cell["size"]): statistics.median(r["cost"] for r in cell["rounds"])
-        for cell in json.loads(Path(path).read_text())
-    }
+
+def compared(old: list[Cell], new: list[Cell]) -> list[str]:
+    """Return a line for each cell that both have: old and new median cost, and their ratio."""
+    before = {(cell.workload, cell.size): cell.median("cost") for cell in old}
+    return [
+        f"{cell.workload:14} {cell.size:>10,}  {cost:10.2f} → {cell.median('cost'):10.2f}"
+        f"   ratio {cell.median('cost') / cost:.2f}"
+        for cell in new
+        if (cost := before.get((cell.workload, cell.size))) is not None
+    ]
 
 
 def main() -> None:
-    """Print old, new and their ratio for each cell that both have."""
-    old, new = medians(sys.argv[1]), medians(sys.argv[2])
-    for workload, size in sorted(old.keys() & new.keys()):
-        before, after = old[workload, size], new[workload, size]
-        print(
-            f"{workload:4} {size:>10,}  {before:10.2f} → {after:10.2f}   ratio {after / before:.2f}"
-        )
+    """Compare the two files named."""
+    if len(sys.argv) != 3:
+        raise SystemExit(__doc__)
+    old, new = (from_json(Path(name).read_text()) for name in sys.argv[1:])
+    print("\n".join(compared(old, new)))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ It runs in a process of its own. A benchmark drives it through a second,
 line-delimited JSON port: ``{"do": name, …}`` is answered with one line.
 
 ``data`` (path, json): what a listen at the path is sent
-``trace`` (path, updates): encode overwrites below a path, to be pushed at once
-``push``: send the encoded trace and then the next integer on ``/sentinel``
+``prepare`` (pushes): encode messages (action, path, data), to be pushed at once
+``push``: send what was prepared and then the next integer on ``/sentinel``
 ``hold`` / ``release``: keep echoes and answers of writes, or send them
 ``stats``: how many writes were answered
 """
@@ -168,11 +168,10 @@ class Peer:
         match order.pop("do"):
             case "data":
                 self.data[order["path"]] = order["json"]
-            case "trace":
-                base = order["path"]
+            case "prepare":
                 self.prepared = b"".join(
-                    single(push("d", f"{base}/{path}", compact(value)))
-                    for path, value in order["updates"]
+                    frame(push(action, path, compact(data)))
+                    for action, path, data in order["pushes"]
                 )
             case "push":
                 self.sentinel += 1
