@@ -10,10 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conformance.model_adapter import ModelCaseEngine
+from tests.conformance.case_engine import SyncCaseEngine
 from tests.conformance.sync_point_runner import CaseEngine, CaseError, CaseRun, check_keys
+from tests.model.engine_model import EngineModel
+from tests.model.native_engine import NativeEngine
 
-ENGINES: dict[str, Callable[[], CaseEngine]] = {"model": ModelCaseEngine}
+ENGINES: dict[str, Callable[[], CaseEngine]] = {
+    "model": lambda: SyncCaseEngine(EngineModel()),
+    "native": lambda: SyncCaseEngine(NativeEngine()),
+}
 BASES = {"root": "", "deep": "foo/bar/baz"}
 FILES = {"syncpoint-cases.json": 56, "syncpoint-random-cases.json": 157}
 
