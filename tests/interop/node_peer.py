@@ -17,7 +17,16 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "firekeep-interop"
-INSTALL_TIMEOUT_S = 600
+NPM_INSTALL = [
+    "npm",
+    "install",
+    "--no-audit",
+    "--no-fund",
+    "--no-package-lock",
+    "--ignore-scripts",
+    "--fetch-retries=1",
+]
+INSTALL_TIMEOUT_S = 300
 MAX_LINE_BYTES = 64 * 1024 * 1024
 
 
@@ -36,16 +45,19 @@ def install(name: str) -> Path:
     if not installed.exists():
         target.mkdir(parents=True, exist_ok=True)
         (target / "package.json").write_bytes(wanted)
-        done = subprocess.run(
-            ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock"],
-            cwd=target,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=INSTALL_TIMEOUT_S,
-        )
-        if done.returncode != 0:
-            pytest.skip(f"npm cannot install what is needed: {done.stderr[-500:]}")
+        try:
+            subprocess.run(
+                NPM_INSTALL,
+                cwd=target,
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=INSTALL_TIMEOUT_S,
+            )
+        except subprocess.TimeoutExpired:
+            pytest.skip(f"npm has not installed what is needed within {INSTALL_TIMEOUT_S} s")
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"npm cannot install what is needed: {error.stderr[-500:]}")
         installed.touch()
     for program in source.glob("*.*js"):
         shutil.copy(program, target)

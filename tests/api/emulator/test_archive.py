@@ -26,8 +26,10 @@ async def test_a_file_is_imported_with_its_priorities_and_listeners_hear_it(
         assert [push["b"]["d"] for push in await client.pushes()] == [{"0": 1, "1": 2}]
 
 
-@pytest.mark.parametrize("text", ["", "{broken", "\xff"])
-async def test_a_file_that_is_no_json_is_named(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text", ["", "{broken", "\xff", '{"a": {"b.c": 1}}', '{"a": {".sv": "nonsense"}}']
+)
+async def test_a_file_that_no_database_can_hold_is_named(text: str, tmp_path: Path) -> None:
     file = tmp_path / "data.json"
     file.write_bytes(text.encode("latin-1"))
     server = Emulator(data={"a": 1})

@@ -26,7 +26,6 @@ from firekeep.exceptions import Disconnected, ProtocolError, UsageError
 from firekeep.net.byte_stream import close_at_once
 from firekeep.net.websocket import WebSocket
 from firekeep_core.snap.path import ROOT
-from firekeep_core.snap.value import from_export
 from firekeep_core.wire.chunk import Joiner
 
 __all__ = ["Emulator", "serve"]
@@ -85,7 +84,7 @@ class Emulator(Controls):
         self._silence_s = silence_s
         self._tasks: TaskGroup | None = None
         self._next_client = 1
-        self.database().root = from_export(data)
+        self.set("/", data)
 
     @property
     def address(self) -> str:
@@ -130,7 +129,7 @@ class Emulator(Controls):
             InvalidArgument: the file holds no JSON that a database could hold.
             OSError: it cannot be read.
         """
-        node = await read_archive(path)
+        node = await read_archive(path, self.clock.now_ms())
         self.database(namespace).commit(ROOT, [(ROOT, node)])
         self._wake()
 

@@ -6,16 +6,21 @@ from pathlib import Path as FilePath
 
 import anyio.to_thread
 
-from firekeep.exceptions import InvalidArgument
+from firekeep.exceptions import InvalidArgument, InvalidKey
 from firekeep_core.errors import ProtocolError
 from firekeep_core.snap.json import dump, parse
-from firekeep_core.snap.node import Node
+from firekeep_core.snap.keys import is_valid_key
+from firekeep_core.snap.node import EMPTY, Node
+from firekeep_core.snap.path import ROOT, Path
+from firekeep_core.snap.server_value import resolve
 
 __all__ = ["read_archive", "write_archive"]
 
 
-async def read_archive(path: str | os.PathLike[str]) -> Node:
+async def read_archive(path: str | os.PathLike[str], now_ms: int) -> Node:
     """Return the value in a JSON file, in the export form: with ``.value`` and ``.priority``.
+
+    Timestamps that it asks for are `now_ms`.
 
     Raises:
         InvalidArgument: the file holds no JSON that a database could hold.
@@ -23,8 +28,10 @@ async def read_archive(path: str | os.PathLike[str]) -> Node:
     """
     data = await anyio.to_thread.run_sync(FilePath(path).read_bytes)
     try:
-        return parse(data)
-    except ProtocolError as error:
+        node = parse(data)
+        _check_keys(node, ROOT)
+        return resolve(node, EMPTY, now_ms)
+    except (ProtocolError, InvalidArgument) as error:
         raise InvalidArgument(f"{os.fspath(path)}: {error}") from error
 
 
@@ -35,6 +42,14 @@ async def write_archive(path: str | os.PathLike[str], node: Node) -> None:
         OSError: it cannot be written; what was there before is still there.
     """
     await anyio.to_thread.run_sync(_replace, FilePath(path), dump(node))
+
+
+def _check_keys(node: Node, path: Path) -> None:
+    for key, child in node.items():
+        if not is_valid_key(key):
+            raise InvalidKey(f"invalid key {key!r:.80} at {path}")
+        if child.is_map:
+            _check_keys(child, path.child(key))
 
 
 def _replace(path: FilePath, data: bytes) -> None:
