@@ -15,6 +15,7 @@ from firekeep_core.snap.path import Path
 from firekeep_core.snap.value import export
 from firekeep_core.snap.value import from_export as node_of
 from firekeep_core.sync import event as native
+from firekeep_core.sync import listen_change as native_listens
 from firekeep_core.sync import sync_tree as tree
 
 # The model's query of each native one that was made from it.
@@ -168,7 +169,7 @@ def events_of(events: list[native.Event]) -> list[Event]:
     ]
 
 
-def listens_of(changes: list[tree.ListenChange]) -> list[ListenChange]:
+def listens_of(changes: list[native_listens.ListenChange]) -> list[ListenChange]:
     return [
         ListenChange(change.start, change.path.keys, QUERIES[change.params.identifier], change.tag)
         for change in changes

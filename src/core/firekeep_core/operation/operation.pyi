@@ -1,8 +1,11 @@
 from typing import final
 
+from typing_extensions import disjoint_base
+
 from firekeep_core.snap.node import Node
 from firekeep_core.snap.path import Path
 
+@disjoint_base
 class Operation:
     path: Path
     tag_number: int

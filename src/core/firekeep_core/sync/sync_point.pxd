@@ -21,3 +21,6 @@ cdef class SyncPoint:
     cdef SyncPoint ensure_child(self, fk_key key)
     cdef void drop_child(self, SyncPoint child)
     cdef list in_key_order(self)
+
+cdef void inherit(View heir, View view)
+cdef void hand_down(SyncPoint point, View cover)

@@ -1,7 +1,7 @@
 """``SyncPoint``: the views of one location, and the way down to those below."""
 
 from ..query.params cimport QueryParams
-from ..snap.word cimport fk_compare_keys, fk_key, release_key, retain_key
+from ..snap.word cimport fk_compare_keys, fk_key, get_path, release_key, retain, retain_key
 from .view cimport View
 
 
@@ -77,3 +77,41 @@ cdef list sorted_points(list points):
             merged.append(right[j])
             j += 1
     return merged + left[i:] + right[j:]
+
+
+cdef void inherit(View heir, View view):
+    """Make one whole view the holder of the location's data in another's place."""
+    heir.forget_server()
+    heir.covered = view.covered
+    heir.spread = view.spread
+    retain(view.server)
+    heir.server = view.server
+    retain(view.assumed)
+    heir.assumed = view.assumed
+    heir.server_complete = view.server_complete
+    heir.confirmed = view.confirmed
+    heir.assumed_complete = view.assumed_complete
+    heir.vacant = view.vacant
+    heir.absorbed = view.absorbed
+
+
+cdef void hand_down(SyncPoint point, View cover):
+    """Leave a departing cover's data to the views that it covered."""
+    cdef View view, primary = point.primary()
+    cdef SyncPoint child
+    for view in point.views if primary is None else [primary]:
+        if view.covered:
+            view.take_server(
+                get_path(
+                    cover.server,
+                    view.path.words + cover.path.length,
+                    view.path.length - cover.path.length,
+                ),
+                True,
+            )
+            view.absorbed = cover.absorbed
+            view.covered = False
+            view.spread = True
+    if primary is None and point.children is not None:
+        for child in point.in_key_order():
+            hand_down(child, cover)

@@ -6,17 +6,8 @@ from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.node import Node
 from firekeep_core.snap.path import Path
 from firekeep_core.sync.event import Event
+from firekeep_core.sync.listen_change import ListenChange
 from firekeep_core.sync.write_tree import WriteTree
-
-@final
-class ListenChange:
-    start: bool
-    path: Path
-    params: QueryParams
-    tag: int | None
-
-@final
-class Part: ...
 
 @final
 class SyncTree:

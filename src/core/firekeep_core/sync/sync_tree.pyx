@@ -15,67 +15,37 @@ Source: sync-engine §4, §10.7.
 
 from ..operation.operation cimport ListenComplete, Merge, Operation, Overwrite, RangeMerge
 from ..operation.range_merge cimport merge_ranges
-from ..query.params cimport DEFAULT, QueryParams
+from ..query.params cimport QueryParams
 from ..snap.node cimport Node, new_node
-from ..snap.path cimport Path, path_from_words
+from ..snap.path cimport Path
 from ..snap.word cimport (
     FK_EMPTY,
-    equal,
-    fk_bare,
     fk_child,
     fk_is_empty,
-    fk_is_map,
-    fk_key,
     fk_word,
     get_path,
-    key_from_str,
     release,
     retain,
     set_child,
 )
+from .absorption cimport absorb, absorbing_views, expected_values, pending_increments
+from .descent cimport Descent
+from .evaluation cimport refresh
 from .event cimport CANCEL, Event
-from .sync_point cimport SyncPoint
-from .view cimport HEAD, NOTHING, WHOLE, Registration, View
-from .write_tree cimport (
-    Increment,
-    Reading,
-    WriteEntry,
-    WriteNode,
-    WriteTree,
-    increment_word,
-    resolve,
+from .listen_change cimport listen_change, listens_for, start_below
+from .part cimport (
+    ACKNOWLEDGED,
+    LISTEN_COMPLETE,
+    LOCAL,
+    REVERTED,
+    SERVER_MERGE,
+    SERVER_OVERWRITE,
+    Part,
+    part_of,
 )
-
-cdef fk_key PRIORITY_KEY = key_from_str(".priority")
-
-
-cdef class ListenChange:
-    """A listen to be started or stopped with the server.
-
-    ``params`` is the default query whenever the whole location is loaded, whatever
-    its local order; ``tag`` is None then.
-    """
-
-    def __repr__(self) -> str:
-        verb = "listen" if self.start else "unlisten"
-        return f"<{verb} {self.path} {self.params.identifier} tag={self.tag}>"
-
-
-cdef ListenChange listen_change(View view, bint start):
-    cdef ListenChange change = ListenChange.__new__(ListenChange)
-    view.listening = start
-    change.start = start
-    change.path = view.path
-    change.params = DEFAULT if view.loads_all else view.params
-    change.tag = None if view.loads_all else view.tag
-    return change
-
-
-cdef Part part_of(Path path, Node node):
-    cdef Part part = Part.__new__(Part)
-    part.path = path
-    part.node = node
-    return part
+from .sync_point cimport SyncPoint, hand_down, inherit
+from .view cimport HEAD, WHOLE, Registration, View
+from .write_tree cimport Reading, WriteEntry, WriteTree
 
 
 cdef class SyncTree:
@@ -91,6 +61,7 @@ cdef class SyncTree:
         self.by_tag = {}
         self.hidden = set()
         self.sent = set()
+        self.descent = Descent(self.writes, self.sent)
         self.unknown_tags = set()
 
     @property
@@ -122,7 +93,7 @@ cdef class SyncTree:
         view = point.find(params)
         if view is None:
             view = self.create(point, path, params)
-            listens = self.listens_for(point, view)
+            listens = listens_for(point, view)
         view.add_registration(registration, kinds)
         return view.initial_events(view.registrations[len(view.registrations) - 1]), listens
 
@@ -149,7 +120,7 @@ cdef class SyncTree:
             view.show(primary.full, primary.complete, None, None)
             return view
         self.learn(point, view)
-        self.refresh(view, None, None)
+        refresh(self.writes, view, None, None)
         return view
 
     cdef void learn(self, SyncPoint point, View view):
@@ -209,25 +180,6 @@ cdef class SyncTree:
             if point is None:
                 return None
         return point
-
-    cdef list listens_for(self, SyncPoint point, View view):
-        """Start what a new view needs, then stop what it makes superfluous."""
-        cdef View other
-        cdef list changes = []
-        cdef SyncPoint above = point
-        while above is not None:
-            for other in above.views:
-                if other is not view and other.loads_all:
-                    return changes
-            above = above.parent
-        changes.append(listen_change(view, True))
-        if view.loads_all:
-            for other in point.views:
-                if other.listening and other is not view:
-                    changes.append(listen_change(other, False))
-            if point.children is not None:
-                stop_below(point, changes)
-        return changes
 
     def remove_registration(
         self, Path path not None, QueryParams params not None, registration: object
@@ -376,20 +328,20 @@ cdef class SyncTree:
                 (path.child(below), node) for below, node in (<Merge>operation).children
             ]
         parts = [part_of(view.path.child(below), node) for below, node in children]
-        expected = self.expected(view, parts)
+        expected = expected_values(self.writes, self.sent, view, parts)
         for part in parts:
             if part.path.length == view.path.length:
                 view.accept(NULL, 0, part.node.word, True)
                 whole = True
                 continue
-            accepted = self.accept(view, part, True)
+            accepted = self.descent.accept(view, part, True)
             if accepted == HEAD:
                 touched.append(part)
             whole = whole or accepted == WHOLE
-        self.absorb(view, expected)
+        absorb(view, expected)
         if not touched and not whole:
             return []
-        return self.refresh(view, "server", None if view.evict() or whole else touched)
+        return refresh(self.writes, view, "server", None if view.evict() or whole else touched)
 
     # ---- the user ----------------------------------------------------------------
 
@@ -485,93 +437,11 @@ cdef class SyncTree:
         self.sent.clear()
         absorbing_views(self.root, views)
         for view in views:
-            for path, increment in self.pending_increments():
+            for path, increment in pending_increments(self.writes):
                 if increment in view.absorbed:
                     parts.append(part_of(path, new_node(FK_EMPTY)))
             view.absorbed = None
         return self.run(LOCAL, parts, "server") if parts else []
-
-    cdef list pending_increments(self):
-        """The location and token of each increment, oldest first."""
-        cdef WriteEntry entry
-        cdef Increment increment
-        cdef Path place
-        cdef list found = []
-        if self.writes.increments:
-            for write_id in sorted(self.writes.records):
-                for i, place in enumerate(self.writes.paths(write_id)):
-                    entry = self.writes.records[write_id][i]
-                    for increment in entry.increments or ():
-                        found.append((place.child(increment.path), increment))
-        return found
-
-    cdef list expected(self, View view, list parts):
-        """What the server will hold where it takes in a pending increment.
-
-        Of each leaf that the message (``parts``) touches, the oldest increment that
-        counts still: sync-engine §5.7. The push of a write comes before its answer;
-        counting the increment on top of it would show it twice in between.
-        """
-        cdef Increment increment
-        cdef WriteEntry entry
-        cdef Path path, place
-        cdef fk_word old, delta
-        cdef Py_ssize_t i, depth = view.path.length
-        cdef list found = []
-        cdef set seen = set()
-        if self.writes.increments == 0 or not self.sent:
-            return found
-        for write_id in sorted(self.writes.records):
-            for i, place in enumerate(self.writes.paths(write_id)):
-                entry = self.writes.records[write_id][i]
-                for increment in entry.increments or ():
-                    path = place.child(increment.path)
-                    if not view.path.contains(path) or path in seen:
-                        continue
-                    if view.absorbed is not None and increment in view.absorbed:
-                        continue
-                    seen.add(path)
-                    if write_id not in self.sent or not any_contains(parts, path):
-                        continue
-                    if not view.is_whole() and (
-                        path.length == depth
-                        or fk_is_empty(fk_child(view.server, path.words[depth]))
-                    ):
-                        continue
-                    old = get_path(view.server, path.words + depth, path.length - depth)
-                    delta = fk_bare(
-                        get_path(entry.word, increment.path.words, increment.path.length)
-                    )
-                    found.append((path, increment, new_node(increment_word(delta, old))))
-        return found
-
-    cdef void absorb(self, View view, list expected):
-        """Mark those increments whose expected value the server has just sent."""
-        cdef Path path
-        cdef Node node
-        cdef fk_word new
-        for path, increment, node in expected:
-            new = get_path(
-                view.server,
-                path.words + view.path.length,
-                path.length - view.path.length,
-            )
-            if equal(fk_bare(new), node.word):
-                view.absorbed = {increment} | {
-                    other for other in view.absorbed or () if not (<Increment>other).answered
-                }
-
-    cdef int accept(self, View view, Part part, bint tagged):
-        """Let a view take in one part that lies below it."""
-        cdef Py_ssize_t depth = view.path.length
-        cdef fk_key head = part.path.words[depth]
-        cdef bint vacant = head in view.vacant
-        cdef int accepted = view.accept(
-            part.path.words + depth, part.path.length - depth, part.node.word, tagged
-        )
-        if not vacant and head in view.vacant and self.writes.covers(part.path.words, depth + 1):
-            view.vacant.discard(head)  # the write shows the child, not the server's silence
-        return accepted
 
     cdef fk_word server_at(self, Path path, Reading reading):
         """What the server holds at ``path``, borrowed; EMPTY if that is not known.
@@ -669,386 +539,6 @@ cdef class SyncTree:
     # ---- the descent -------------------------------------------------------------
 
     cdef list run(self, int step, list parts, str origin):
-        return self.visit(
+        return self.descent.visit(
             self.root, 0, step, parts, origin, False, False, FK_EMPTY, FK_EMPTY
         )
-
-    cdef list visit(
-        self,
-        SyncPoint point,
-        Py_ssize_t depth,
-        int step,
-        list parts,
-        str origin,
-        bint covered,
-        bint settled,
-        fk_word before,
-        fk_word after,
-    ):
-        """Bring the views at and below ``point`` up to date; return events, deepest first.
-
-        ``parts`` are those that lie above, at or below the point. If ``covered``,
-        ``after`` is what the cover shows here now, and, if also ``settled``,
-        ``before`` what it and all views below showed before. All words borrowed.
-        """
-        cdef View view, primary = None
-        cdef dict told = {}
-        cdef list events, children, own = []
-        cdef Part part
-        cdef SyncPoint child
-        cdef bint reaches_all = False, nested = False
-        cdef fk_word held = FK_EMPTY
-        cdef fk_word old
-        if covered and settled and before == after:
-            return own
-        for part in parts:
-            if part.path.length <= depth:
-                reaches_all = True
-        if point.views:
-            primary = point.primary()
-            if not covered and primary is not None:
-                old = primary.full
-                retain(old)
-                held = old
-                settled = primary.covers() and primary.spread
-                told[primary] = self.update_source(primary, depth, step, parts, origin)
-                covered = primary.covers()
-                if covered:
-                    primary.spread = True
-                before = old
-                after = primary.full
-                nested = True
-            for view in point.views:
-                if nested and view is primary:
-                    continue
-                if covered or (nested and view.loads_all):
-                    if covered and not view.covered:
-                        view.forget_server()
-                        view.covered = True
-                    retain(after)
-                    told[view] = view.show(
-                        after,
-                        covered or primary.complete,
-                        heads_of(parts, depth) if settled or not covered else None,
-                        origin,
-                    )
-                else:
-                    told[view] = self.update_source(view, depth, step, parts, origin)
-            for view in point.views:
-                own += told[view]
-        events = []
-        if point.children is not None:
-            if reaches_all or (covered and not settled):
-                children = list(point.in_key_order())
-            else:
-                children = children_on(point, parts, depth)
-            for child in children:
-                events += self.visit(
-                    child,
-                    depth + 1,
-                    step,
-                    parts_for(parts, depth, child.key),
-                    origin,
-                    covered,
-                    settled,
-                    fk_child(before, child.key),
-                    fk_child(after, child.key),
-                )
-        release(held)
-        events += own
-        return events
-
-    cdef list update_source(self, View view, Py_ssize_t depth, int step, list parts, str origin):
-        """Take an operation in where no other view covers this one."""
-        cdef Part part
-        cdef int accepted
-        cdef bint whole = False
-        cdef list touched = [], expected
-        cdef fk_word word
-        cdef bint from_server = step == SERVER_OVERWRITE or step == SERVER_MERGE
-        if step == SERVER_MERGE and fk_is_empty(view.server) and not view.server_complete:
-            for part in parts:
-                whole = whole or part.path.length <= depth
-            if not whole:
-                return []  # left over from an earlier listen: all of it will follow
-            whole = False
-        expected = self.expected(view, parts) if from_server else None
-        # While no write is near, what is shown is the server's very word.
-        view.in_step = view.full == view.server
-        for part in parts:
-            if part.path.length > depth:
-                if from_server:
-                    accepted = self.accept(view, part, False)
-                    if accepted == NOTHING:
-                        continue
-                    whole = whole or accepted == WHOLE
-                elif step == LISTEN_COMPLETE:
-                    continue
-                elif step == ACKNOWLEDGED and not part.superseded:
-                    self.assume(view, part)
-                elif step == REVERTED and not part.superseded and not view.loads_all:
-                    view.assumed_complete = False
-                touched.append(part)
-                continue
-            whole = True
-            word = get_path(
-                part.node.word, view.path.words + part.path.length, depth - part.path.length
-            )
-            if from_server:
-                view.accept(NULL, 0, word, False)
-            elif step == LISTEN_COMPLETE:
-                view.complete_server(False)
-            elif step == ACKNOWLEDGED and not part.superseded:
-                self.assume(view, part)
-            elif step == REVERTED and not part.superseded and not view.loads_all:
-                view.assumed_complete = False
-        if not whole and not touched:
-            return []
-        if from_server:
-            self.absorb(view, expected)
-            whole = view.evict() or whole
-        return self.refresh(view, origin, None if whole else touched)
-
-    cdef int assume(self, View view, Part part):
-        """Let a view take for granted what an acknowledged write put at, above or below it."""
-        cdef fk_word word = part.node.word
-        cdef fk_word known, earlier
-        cdef Py_ssize_t depth = view.path.length
-        cdef Py_ssize_t below = part.path.length - depth
-        if view.server_complete:
-            return 0
-        if below < 0:
-            word = get_path(word, view.path.words + part.path.length, -below)
-        retain(word)
-        if part.entry.increments is not None:
-            known = view.known()
-            earlier = known
-            if below > 0:
-                earlier = get_path(known, part.path.words + depth, below)
-            word = resolve(
-                part.entry,
-                word,
-                view.path.words + part.path.length if below < 0 else NULL,
-                -below if below < 0 else 0,
-                earlier,
-                Reading(False, None, view.absorbed),
-            )
-            release(known)
-        if below > 0:
-            view.assume(part.path.words + depth, below, word)
-        else:
-            view.assume(NULL, 0, word)
-        release(word)
-        return 0
-
-    cdef list refresh(self, View view, str origin, list touched):
-        """Compute what the view is to show from all that is known, and show it.
-
-        Only what lies at ``touched``, all of it below the view, can differ; None: anything.
-        """
-        cdef fk_word full, base, child
-        cdef Path path = view.path
-        cdef Part part
-        cdef Py_ssize_t depth = path.length
-        cdef bint complete = True
-        cdef bint whole = touched is None
-        cdef list heads = None if whole else heads_of(touched, depth)
-        cdef Reading reading = None
-        cdef fk_key head
-        cdef bint determined = True
-        if view.absorbed is not None:
-            reading = Reading(False, None, view.absorbed)
-        if view.is_whole():
-            if (whole or view.in_step) and not self.writes.touches(path.words, path.length):
-                retain(view.server)
-                full = view.server
-                return view.show(full, True, heads, origin)
-            base = view.server
-            retain(base)
-        elif (view.assumed_complete and view.loads_all) or self.writes.covers(
-            path.words, path.length
-        ):
-            base = view.known()
-        else:
-            determined = False
-            base = view.known()
-            complete = view.server_complete or view.assumed_complete
-        if not determined:
-            if whole:
-                full = self.partial(view, base, reading)
-            else:
-                full = view.full
-                retain(full)
-                for part in touched:
-                    head = part.path.words[depth]
-                    if head != PRIORITY_KEY:
-                        child = self.partial_child(view, head, reading)
-                        full = set_child(full, head, child)
-        elif whole or not view.complete:
-            full = self.writes.value(path.words, path.length, base, reading)
-        else:
-            full = view.full
-            retain(full)
-            for part in touched:
-                full = self.writes.revalue(
-                    path.words,
-                    path.length,
-                    base,
-                    full,
-                    part.path.words + depth,
-                    part.path.length - depth,
-                    reading,
-                )
-        release(base)
-        events = view.show(full, complete, heads, origin)
-        if view.vacant:
-            view.vacant = {key for key in view.vacant if not fk_is_empty(fk_child(view.shown, key))}
-        return events
-
-    cdef fk_word partial_child(self, View view, fk_key key, Reading reading):
-        """The child of an incomplete location, EMPTY unless all of it is known; owned."""
-        cdef Path path = view.path
-        cdef fk_key steps[1]
-        steps[0] = key
-        cdef Path place = path.child(path_from_words(steps, 1))
-        cdef fk_word known = view.known_child(key)
-        if fk_is_empty(known) and key not in view.vacant:
-            if not self.writes.covers(place.words, place.length):
-                return FK_EMPTY
-        return self.writes.value(place.words, place.length, known, reading)
-
-    cdef fk_word partial(self, View view, fk_word known, Reading reading):
-        """All children known of an incomplete location (``known`` borrowed); owned."""
-        cdef WriteNode place = self.writes.find(view.path.words, view.path.length)
-        cdef fk_word full = FK_EMPTY
-        if fk_is_map(known):
-            retain(known)
-            full = known
-        if place is not None and place.children is not None:
-            for key in list(place.children):
-                full = set_child(full, key, self.partial_child(view, key, reading))
-        return full
-
-
-cdef bint any_contains(list parts, Path path):
-    cdef Part part
-    for part in parts:
-        if part.path.contains(path):
-            return True
-    return False
-
-
-cdef void absorbing_views(SyncPoint point, list found):
-    """Append the views whose server value includes pending increments."""
-    cdef View view
-    cdef SyncPoint child
-    for view in point.views:
-        if view.absorbed is not None and not view.covered:
-            found.append(view)
-    if point.children is not None:
-        for child in point.children.values():
-            absorbing_views(child, found)
-
-
-cdef list heads_of(list parts, Py_ssize_t depth):
-    """The keys just below ``depth`` that the parts name; None if any could differ."""
-    cdef Part part
-    cdef list heads = []
-    for part in parts:
-        if part.path.length <= depth or part.path.words[depth] == PRIORITY_KEY:
-            return None
-        heads.append(part.path.words[depth])
-    return heads if len(heads) < 2 else list(dict.fromkeys(heads))
-
-
-cdef list parts_for(list parts, Py_ssize_t depth, fk_key key):
-    """The parts at or above a point at ``depth``, and those below its child ``key``."""
-    cdef Part part
-    cdef list chosen = []
-    for part in parts:
-        if part.path.length <= depth or part.path.words[depth] == key:
-            chosen.append(part)
-    return chosen
-
-
-cdef list children_on(SyncPoint point, list parts, Py_ssize_t depth):
-    """The children of a point that the parts lead to, in key order."""
-    cdef Part part
-    cdef SyncPoint child
-    cdef set wanted
-    if len(parts) == 1:
-        part = <Part>parts[0]
-        child = point.child(part.path.words[depth])
-        return [] if child is None else [child]
-    wanted = set()
-    for part in parts:
-        child = point.child(part.path.words[depth])
-        if child is not None:
-            wanted.add(child)
-    if len(wanted) < 2:
-        return list(wanted)
-    return [child for child in point.in_key_order() if child in wanted]
-
-
-cdef void stop_below(SyncPoint point, list changes):
-    """Stop the listens of the topmost views below."""
-    cdef SyncPoint child
-    cdef View view
-    for child in point.in_key_order():
-        for view in child.views:
-            if view.listening:
-                changes.append(listen_change(view, False))
-        if child.primary() is None and child.children is not None:
-            stop_below(child, changes)
-
-
-cdef void start_below(SyncPoint point, list changes):
-    """Start a listen for each query at and below that no whole view covers."""
-    cdef SyncPoint child
-    cdef View view, primary = point.primary()
-    if primary is not None:
-        changes.append(listen_change(primary, True))
-        return
-    for view in point.views:
-        changes.append(listen_change(view, True))
-    if point.children is not None:
-        for child in point.in_key_order():
-            start_below(child, changes)
-
-
-cdef void inherit(View heir, View view):
-    """Make one whole view the holder of the location's data in another's place."""
-    heir.forget_server()
-    heir.covered = view.covered
-    heir.spread = view.spread
-    retain(view.server)
-    heir.server = view.server
-    retain(view.assumed)
-    heir.assumed = view.assumed
-    heir.server_complete = view.server_complete
-    heir.confirmed = view.confirmed
-    heir.assumed_complete = view.assumed_complete
-    heir.vacant = view.vacant
-    heir.absorbed = view.absorbed
-
-
-cdef void hand_down(SyncPoint point, View cover):
-    """Leave a departing cover's data to the views that it covered."""
-    cdef View view, primary = point.primary()
-    cdef SyncPoint child
-    for view in point.views if primary is None else [primary]:
-        if view.covered:
-            view.take_server(
-                get_path(
-                    cover.server,
-                    view.path.words + cover.path.length,
-                    view.path.length - cover.path.length,
-                ),
-                True,
-            )
-            view.absorbed = cover.absorbed
-            view.covered = False
-            view.spread = True
-    if primary is None and point.children is not None:
-        for child in point.in_key_order():
-            hand_down(child, cover)

@@ -35,6 +35,10 @@ cdef class WriteNode:
     cdef list entries               # WriteEntry in id order; None without any
     cdef list priorities            # entries for the priority alone, likewise
     cdef long solid                 # visible entries below, at any depth, that put something there
+    # How many entries at the end do nothing but increment by an integer, visibly, and
+    # the sum of those: a counter's queue is as cheap as one write.
+    cdef Py_ssize_t tail_count
+    cdef long long tail_sum
 
 
 @cython.final
@@ -100,3 +104,4 @@ cdef fk_word resolve(
     Reading reading,
 )
 cdef fk_word increment_word(fk_word deferred, fk_word before)
+cdef Path place_of(WriteNode node)

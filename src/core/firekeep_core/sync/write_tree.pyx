@@ -60,6 +60,7 @@ from ..snap.word cimport (
 )
 
 cdef fk_key PRIORITY_KEY = key_from_str(".priority")
+cdef long long SAFE_INTEGER = 2**53
 
 
 cdef class WriteEntry:
@@ -204,6 +205,11 @@ cdef class WriteTree:
             if node.entries is None:
                 node.entries = []
             node.entries.append(entry)
+            if not is_plain_increment(entry):
+                node.tail_count = 0
+                node.tail_sum = 0
+            elif not extend_tail(node, entry):
+                count_tail(node)
         return entry
 
     def remove(self, long write_id) -> None:
@@ -223,9 +229,7 @@ cdef class WriteTree:
                 if not node.priorities:
                     node.priorities = None
             else:
-                node.entries.remove(entry)
-                if not node.entries:
-                    node.entries = None
+                take_out(node, entry)
             entry.place = None
             while node is not None:
                 parent = node.parent
@@ -363,21 +367,28 @@ cdef bint has_deferred(fk_word word) noexcept:
             return False
 
 
-cdef Path path_of(WriteEntry entry):
-    cdef list keys = []
-    cdef WriteNode node = entry.place
-    cdef fk_key step[1]
-    if entry.priority:
-        step[0] = PRIORITY_KEY
-        keys.append(path_from_words(step, 1))
-    while node.parent is not None:
-        step[0] = node.key
-        keys.append(path_from_words(step, 1))
+cdef Path place_of(WriteNode node):
+    """The location of a trie node."""
+    cdef Py_ssize_t length = 0, i
+    cdef fk_key words[1024]
+    cdef WriteNode above = node
+    while above.parent is not None:
+        length += 1
+        above = above.parent
+    for i in range(length - 1, -1, -1):
+        words[i] = node.key
         node = node.parent
-    cdef Path path = path_from_words(NULL, 0)
-    for part in reversed(keys):
-        path = path.child(part)
-    return path
+    return path_from_words(words, length)
+
+
+cdef Path path_of(WriteEntry entry):
+    """Where an entry acts, ``.priority`` as a last key."""
+    cdef fk_key step[1]
+    cdef Path path = place_of(entry.place)
+    if not entry.priority:
+        return path
+    step[0] = PRIORITY_KEY
+    return path.child(path_from_words(step, 1))
 
 
 cdef fk_word resolve(
@@ -514,34 +525,149 @@ cdef fk_word replay(WriteNode node, fk_word base, long after, long before, Readi
     return base
 
 
+cdef void take_out(WriteNode node, WriteEntry entry):
+    """Remove an entry from its place."""
+    cdef Py_ssize_t at = node.entries.index(entry)
+    cdef Py_ssize_t tail = len(node.entries) - node.tail_count
+    del node.entries[at]
+    if not node.entries:
+        node.entries = None
+    if at >= tail:
+        node.tail_count -= 1
+        if add_overflows(
+            node.tail_sum, -fk_integer_of(fk_deferred_operand(entry.word)), &node.tail_sum
+        ):
+            count_tail(node)
+    elif at == tail - 1:
+        count_tail(node)  # what stood before the tail is gone
+
+
+cdef bint is_plain_increment(WriteEntry entry) noexcept:
+    """Whether all that a visible entry does is to add a safe integer to a leaf."""
+    cdef fk_word operand
+    if not entry.visible or entry.increments is None or not fk_is_deferred(entry.word):
+        return False
+    operand = fk_deferred_operand(entry.word)
+    return fk_is_integer(operand) and -SAFE_INTEGER <= fk_integer_of(operand) <= SAFE_INTEGER
+
+
+cdef void count_tail(WriteNode node) noexcept:
+    """Find the plain increments at the end of a place's entries anew."""
+    cdef Py_ssize_t i
+    cdef WriteEntry entry
+    node.tail_count = 0
+    node.tail_sum = 0
+    if node.entries is None:
+        return
+    for i in range(len(node.entries) - 1, -1, -1):
+        entry = <WriteEntry>node.entries[i]
+        if not is_plain_increment(entry) or not extend_tail(node, entry):
+            return
+
+
+cdef bint extend_tail(WriteNode node, WriteEntry entry) noexcept:
+    """Count one more increment; not if the sum leaves 64 bits."""
+    cdef long long total
+    if add_overflows(node.tail_sum, fk_integer_of(fk_deferred_operand(entry.word)), &total):
+        return False
+    node.tail_sum = total
+    node.tail_count += 1
+    return True
+
+
+cdef fk_word add_tail(
+    WriteNode node, fk_word base, long *after, long before, Reading reading, bint *added
+):
+    """``base`` (owned) with the plain increments at the end, if one addition does it."""
+    cdef Py_ssize_t first
+    cdef long long total = node.tail_sum
+    cdef fk_word bare = fk_bare(base)
+    cdef WriteEntry entry
+    added[0] = False
+    if node.tail_count < 2 or before != LONG_MAX:
+        return base
+    if reading is not None and (reading.hidden or reading.exclude is not None):
+        return base
+    first = len(node.entries) - node.tail_count
+    entry = <WriteEntry>node.entries[first]
+    if entry.id <= after[0] or (fk_is_number(bare) and not fk_is_integer(bare)):
+        return base
+    if node.children is not None or node.priorities is not None:
+        return base
+    while entry.is_absorbed(reading):  # what the server has taken in, it took in in order
+        if add_overflows(total, -fk_integer_of(fk_deferred_operand(entry.word)), &total):
+            return base
+        first += 1
+        if first == len(node.entries):
+            return base
+        entry = <WriteEntry>node.entries[first]
+    if fk_is_integer(bare) and add_overflows(fk_integer_of(bare), total, &total):
+        return base
+    added[0] = True
+    after[0] = (<WriteEntry>node.entries[len(node.entries) - 1]).id
+    release(base)
+    return new_integer(total)
+
+
 cdef fk_word own_overwrite(
     WriteNode node, fk_word base, long *after, long before, Reading reading
 ):
-    """``base`` (owned), or what the latest write at the node itself put in its place."""
-    cdef WriteEntry entry = latest(node.entries, after[0], before, reading)
-    cdef fk_word word, earlier
-    if entry is None:
+    """``base`` (owned), or what the writes at the node itself put in its place."""
+    cdef Py_ssize_t i, last, start
+    cdef WriteEntry entry = None
+    cdef fk_word word
+    cdef bint added
+    if node.entries is None:
         return base
-    word = entry.word
-    retain(word)
-    if entry.increments is None:
+    last = len(node.entries) - 1
+    # back to the latest write that does not build on what was there before
+    i = last - node.tail_count if node.tail_count > 1 and before == LONG_MAX else last
+    while i >= 0:
+        entry = <WriteEntry>node.entries[i]
+        if entry.id <= after[0]:
+            break
+        if entry.id < before and entry.increments is None and entry.seen_by(reading):
+            release(base)
+            base = entry.word
+            retain(base)
+            after[0] = entry.id
+            break
+        i -= 1
+    start = i + 1
+    # and forth again through the increments since
+    if start == last + 1 - node.tail_count:
+        base = add_tail(node, base, after, before, reading, &added)
+        if added:
+            return base
+    for i in range(start, last + 1):
+        entry = <WriteEntry>node.entries[i]
+        if entry.id <= after[0] or entry.id >= before:
+            continue
+        if not entry.seen_by(reading) or entry.is_absorbed(reading):
+            continue
+        base = layer_below(node, base, after[0], entry.id, reading)
+        word = entry.word
+        retain(word)
+        word = resolve(entry, word, NULL, 0, base, reading)
         release(base)
-    else:
-        earlier = layer(node, base, after[0], entry.id, reading)
-        word = resolve(entry, word, NULL, 0, earlier, reading)
-        release(earlier)
-    after[0] = entry.id
-    return word
+        base = word
+        after[0] = entry.id
+    return base
 
 
 cdef fk_word layer(WriteNode node, fk_word base, long after, long before, Reading reading):
     """``base`` (owned) with the writes at and below the node whose id lies in between."""
-    cdef WriteNode child
-    cdef fk_word word, old, result
-    cdef WriteEntry entry
     if node is None:
         return base
     base = own_overwrite(node, base, &after, before, reading)
+    return layer_below(node, base, after, before, reading)
+
+
+cdef fk_word layer_below(WriteNode node, fk_word base, long after, long before, Reading reading):
+    """As ``layer``, without the writes at the node itself but for those of its priority."""
+    cdef WriteNode child
+    cdef fk_word word, old, result
+    cdef WriteEntry entry
     if node.children is None and node.priorities is None:
         return base
     entry = latest(node.priorities, after, before, reading)

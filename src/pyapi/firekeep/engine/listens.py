@@ -9,7 +9,8 @@ from firekeep_core.snap.digest import hash_v1
 from firekeep_core.snap.json import dump
 from firekeep_core.snap.node import Node
 from firekeep_core.snap.path import Path
-from firekeep_core.sync.sync_tree import ListenChange, SyncTree
+from firekeep_core.sync.listen_change import ListenChange
+from firekeep_core.sync.sync_tree import SyncTree
 from firekeep_core.wire.compound_hash import compound_hash
 
 __all__ = ["DEFAULT", "Listen", "Listens"]

@@ -1,0 +1,6 @@
+from typing import final
+
+@final
+class Candidate: ...
+
+def by_id(candidate: Candidate) -> int: ...
