@@ -367,8 +367,8 @@ def differing_ranges(
     """Return what a peer that holds the tree of that compound hash needs to hold ``node``.
 
     The answer is a list of (start, end, node) as :class:`RangeMerge` has it, neighbours joined;
-    or None where ``node`` had better be sent whole: if all ranges differ, and if a priority
-    occurs in it, since range merges lose some. Raises ProtocolError if ``hashes`` and
+    or None where ``node`` had better be sent whole: if no range is as it was, and if a
+    priority occurs in it, since range merges lose some. Raises ProtocolError if ``hashes`` and
     ``paths`` are no compound hash.
     Source: wire §4.6.
     """
@@ -381,10 +381,12 @@ def differing_ranges(
     differing = []
     first = None            # where the latest run of differing ranges begins
     in_run = False
+    is_any_kept = False
     for end, held, wanted in zip(
         [*bounds, None], hashes, hash_ranges(node, bounds), strict=True
     ):
         if held == wanted:
+            is_any_kept |= bool(held)
             if in_run:
                 differing.append((first, start))
         elif not in_run:
@@ -393,7 +395,7 @@ def differing_ranges(
         start = end
     if in_run:
         differing.append((first, None))
-    if differing == [(None, None)]:
+    if differing and not is_any_kept:
         return None
     return [
         (start, end, new_node(restricted(node.word, edge_of(start), edge_of(end))))

@@ -53,7 +53,7 @@ cdef class Scanner:
             try:
                 text = PyUnicode_AsUTF8AndSize(message, &length)
             except UnicodeEncodeError:
-                raise ProtocolError(f"half a character in {message:.80!r}") from None
+                raise ProtocolError(f"half a character in {message!r:.80}") from None
         else:
             raise TypeError(f"a message is bytes or text, not {type(message).__name__}")
         if length > LARGEST_NUMBER:
