@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from firekeep_core.operation.range_merge import apply_range_merge
+from firekeep_core.snap.node import Node
 from firekeep_core.snap.path import Path
 from firekeep_core.snap.value import export, from_export
 
@@ -60,7 +61,7 @@ def test_a_range_without_edges_replaces_everything() -> None:
 
 def test_ranges_apply_one_after_the_other() -> None:
     held = from_export({key: {"x": 1, "y": 2} for key in "abcdef"})
-    ranges = [
+    ranges: list[tuple[Path | None, Path | None, Node]] = [
         (None, Path.parse("b/x"), from_export({"a": {"x": 5}})),
         (Path.parse("e/x"), None, from_export({"g": 1})),
     ]

@@ -1,6 +1,6 @@
 """What hypothesis draws values, keys and JSON texts from."""
 
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import strategies as st
 
@@ -23,7 +23,7 @@ def _with_priority(value: Any, priority: Any) -> Any:
     if priority is None:
         return value
     if isinstance(value, dict):
-        return {**value, ".priority": priority}
+        return {**cast("dict[str, Any]", value), ".priority": priority}
     return {".value": value, ".priority": priority}
 
 

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import assume, given
@@ -91,7 +91,7 @@ def test_the_order_of_insertion_does_not_matter(value: Any, random: Any) -> None
     def shuffled(tree: Any) -> Any:
         if not isinstance(tree, dict):
             return tree
-        items = [(key, shuffled(child)) for key, child in tree.items()]
+        items = [(key, shuffled(child)) for key, child in cast("dict[str, Any]", tree).items()]
         random.shuffle(items)
         return dict(items)
 

@@ -2,7 +2,7 @@
 
 import json
 import struct
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import example, given
@@ -34,7 +34,9 @@ def identical(a: Any, b: Any) -> bool:
     if type(a) is not type(b):
         return False
     if isinstance(a, dict):
-        return a.keys() == b.keys() and all(identical(a[key], b[key]) for key in a)
+        return a.keys() == b.keys() and all(
+            identical(a[key], b[key]) for key in cast("dict[str, Any]", a)
+        )
     if isinstance(a, float):
         return struct.pack("d", a) == struct.pack("d", b)
     return bool(a == b)

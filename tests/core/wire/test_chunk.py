@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from firekeep_core.errors import ProtocolError
 from firekeep_core.wire.chunk import SEGMENT_UNITS, Joiner, split
 
-TEXTS = st.builds(
-    lambda part, count: part * count,
-    st.text("aé漢🔥", min_size=1, max_size=7),
-    st.integers(1, 9000),
-)
+
+def _repeated(part: str, count: int) -> str:
+    return part * count
+
+
+TEXTS = st.builds(_repeated, st.text("aé漢🔥", min_size=1, max_size=7), st.integers(1, 9000))
 
 
 def units(text: str) -> int:

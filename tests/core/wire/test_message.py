@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -72,9 +72,10 @@ def orders(value: Any) -> Iterator[Any]:
     if not isinstance(value, dict):
         yield value
         return
-    for items in itertools.permutations(value.items()):
-        for children in itertools.product(*[list(orders(child)) for _, child in items]):
-            yield dict(zip([key for key, _ in items], children, strict=True))
+    fields = cast("dict[str, Any]", value)
+    for names in itertools.permutations(fields):
+        for children in itertools.product(*[list(orders(fields[name])) for name in names]):
+            yield dict(zip(names, children, strict=True))
 
 
 def one(message: Any) -> Any:
