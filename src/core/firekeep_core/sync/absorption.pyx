@@ -25,7 +25,7 @@ cdef list pending_increments(WriteTree writes):
     if writes.increments:
         for write_id in sorted(writes.records):
             for i, place in enumerate(writes.paths(write_id)):
-                entry = writes.records[write_id][i]
+                entry = writes.entries(write_id)[i]
                 for increment in entry.increments or ():
                     found.append((place.child(increment.path), increment))
     return found

@@ -416,7 +416,7 @@ cdef class SyncTree:
         cdef list parts = []
         cdef Py_ssize_t i
         for i, path in enumerate(self.writes.paths(write_id)):
-            entry = self.writes.records[write_id][i]
+            entry = self.writes.entries(write_id)[i]
             retain(entry.word)
             part = part_of(path, new_node(entry.word))
             part.entry = entry
@@ -426,7 +426,7 @@ cdef class SyncTree:
     def mark_sent(self, long write_id) -> None:
         """Note that a write is with the server, whose next value may include it."""
         cdef WriteEntry entry
-        for entry in self.writes.records[write_id]:
+        for entry in self.writes.entries(write_id):
             if entry.increments is not None:
                 self.sent.add(write_id)
 

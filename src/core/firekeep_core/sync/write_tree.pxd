@@ -1,10 +1,14 @@
+from cpython.ref cimport PyObject
+
 from ..snap.path cimport Path
 from ..snap.word cimport fk_key, fk_word
 
 cimport cython
 
 
+# The garbage collector does not look at it: it takes part in no cycle, since it borrows its place.
 @cython.final
+@cython.no_gc
 cdef class WriteEntry:
     # What one write does to one location. An update has an entry for each of its
     # paths, all with the id of the write.
@@ -13,7 +17,7 @@ cdef class WriteEntry:
     cdef bint priority              # sets only the priority of the location
     cdef fk_word word               # owned; may hold unresolved increments
     cdef list increments            # of Increment, None if there are none
-    cdef WriteNode place
+    cdef PyObject *place            # the WriteNode that holds it, borrowed; NULL once removed
 
     cdef bint seen_by(self, Reading reading)
     cdef bint is_absorbed(self, Reading reading)
@@ -52,10 +56,11 @@ cdef class Reading:
 @cython.final
 cdef class WriteTree:
     cdef WriteNode root
-    cdef dict records               # id -> list of WriteEntry
+    cdef dict records               # id -> WriteEntry, or a list of them if there are several
     cdef readonly long last_id
     cdef long increments            # how many entries hold increments
 
+    cdef list entries(self, write_id)
     cdef WriteEntry insert(self, long write_id, Path path, fk_word word, bint visible)
     cdef WriteNode find(self, const fk_key *path, Py_ssize_t length)
     cdef bint covers(self, const fk_key *path, Py_ssize_t length)

@@ -17,6 +17,7 @@ Hence ``revalue`` follows one path, O(depth · log children), however many
 writes are pending elsewhere.
 """
 
+cimport cython
 from libc.limits cimport LONG_MAX
 
 from ..snap.node cimport Node
@@ -63,6 +64,7 @@ cdef fk_key PRIORITY_KEY = key_from_str(".priority")
 cdef long long SAFE_INTEGER = 2**53
 
 
+@cython.no_gc
 cdef class WriteEntry:
     def __cinit__(self):
         self.word = FK_EMPTY
@@ -163,9 +165,15 @@ cdef class WriteTree:
         if write_id <= self.last_id:
             raise ValueError(f"write id {write_id} does not follow {self.last_id}")
         self.last_id = write_id
-        self.records[write_id] = [
+        cdef list entries = [
             self.insert(write_id, path, node.word, visible) for path, node in parts
         ]
+        self.records[write_id] = entries[0] if len(entries) == 1 else entries
+
+    cdef list entries(self, write_id):
+        """The entries of a write, one for each of its paths, in their order."""
+        record = self.records[write_id]
+        return record if type(record) is list else [record]
 
     cdef WriteEntry insert(self, long write_id, Path path, fk_word word, bint visible):
         cdef WriteEntry entry = WriteEntry.__new__(WriteEntry)
@@ -196,7 +204,7 @@ cdef class WriteTree:
                     node.children = {}
                 node.children[child.key] = child
             node = child
-        entry.place = node
+        entry.place = <PyObject *>node
         if entry.priority:
             if node.priorities is None:
                 node.priorities = []
@@ -218,10 +226,12 @@ cdef class WriteTree:
         cdef WriteNode node, parent
         cdef Increment increment
         cdef bint solid
-        for entry in self.records.pop(write_id):
+        cdef list entries = self.entries(write_id)
+        del self.records[write_id]
+        for entry in entries:
             for increment in entry.increments or ():
                 increment.answered = True
-            node = entry.place
+            node = <WriteNode>entry.place
             solid = entry.visible and not fk_is_empty(entry.word) and not entry.priority
             self.increments -= entry.increments is not None
             if entry.priority:
@@ -230,7 +240,7 @@ cdef class WriteTree:
                     node.priorities = None
             else:
                 take_out(node, entry)
-            entry.place = None
+            entry.place = NULL
             while node is not None:
                 parent = node.parent
                 if parent is not None:
@@ -245,7 +255,7 @@ cdef class WriteTree:
     def paths(self, long write_id) -> list[Path]:
         """Return the locations that a write changes, ``.priority`` kept as a last key."""
         cdef WriteEntry entry
-        return [path_of(entry) for entry in self.records[write_id]]
+        return [path_of(entry) for entry in self.entries(write_id)]
 
     # ---- reading ------------------------------------------------------------
 
@@ -384,7 +394,7 @@ cdef Path place_of(WriteNode node):
 cdef Path path_of(WriteEntry entry):
     """Where an entry acts, ``.priority`` as a last key."""
     cdef fk_key step[1]
-    cdef Path path = place_of(entry.place)
+    cdef Path path = place_of(<WriteNode>entry.place)
     if not entry.priority:
         return path
     step[0] = PRIORITY_KEY
