@@ -46,6 +46,7 @@ from tests.model.tree_model import (
     get,
     increments_in,
     key_rank,
+    leaf_value,
     same,
     update,
 )
@@ -374,7 +375,7 @@ class EngineModel:
                     if not record.sent or not before.holds(below_view):
                         continue
                     expected = add(get(before.server, below_view), delta)
-                    if delta and same(get(after.server, below_view), expected):
+                    if delta and same(leaf_value(get(after.server, below_view)), expected):
                         after.absorbed |= {(record.write_id, leaf)}
 
     # Pending writes.
@@ -421,7 +422,7 @@ class EngineModel:
         """Drop a record that was refused, or that a transaction gave up."""
         record = self.take(write_id)
         for view in self.all_views():
-            for path, _ in record.entries:
+            for path, _ in record.entries if record.visible else []:
                 related = starts_with(path, view.path) or starts_with(view.path, path)
                 if related and not view.query.loads_all and not self.is_written(path):
                     view.knowledge.assumed_complete = False

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from tests.model.query_model import DEFAULT, Bound, Query
-from tests.model.tree_model import PRIORITY, Keys, Tree, with_priority
+from tests.model.tree_model import PRIORITY, Keys, Tree, keys_of, with_priority
 
 KEYS = ["a", "b", "c", "1"]
 SCALARS: list[Tree] = [1, 2, 3, 2.5, 10, True, False, "x", "y"]
@@ -71,9 +71,9 @@ def pool(values: Sequence[Any]) -> SearchStrategy[Any]:
     return st.sampled_from(list(values))
 
 
-paths = pool(
-    sorted([(), (), *((key,) for key in KEYS), *(random_path(1, 3) for _ in range(30))], key=len)
-)
+# Few places, so that they meet; the shallow ones more often.
+places = ["", "", "", "a", "a", "b", "1", "c", "a/b", "a/1", "a/c", "b/a", "a/b/c", "b/a/1"]
+paths = pool([keys_of(place) for place in places])
 trees = pool(
     [
         None,

@@ -67,7 +67,8 @@ def hear(view: View, key: str) -> None:
     knowledge = view.knowledge
     if child_of(knowledge.assumed, key) is not None:
         knowledge.assumed = update(knowledge.assumed, (key,), None)
-    knowledge.vacant |= {key}
+    if not knowledge.whole:
+        knowledge.vacant |= {key}
 
 
 def overwrite_view(view: View, path: Keys, value: Tree, tag: int | None) -> None:

@@ -21,7 +21,16 @@ from tests.model.lock_step import LockStep
 from tests.model.native_engine import NativeEngine
 from tests.model.operation_model import Record, starts_with
 from tests.model.query_model import DEFAULT, Query
-from tests.model.tree_model import PRIORITY, SERVER_VALUE, Keys, Tree, get, increments_in, same
+from tests.model.tree_model import (
+    PRIORITY,
+    SERVER_VALUE,
+    Keys,
+    Tree,
+    children_of,
+    get,
+    increments_in,
+    same,
+)
 from tests.model.view_model import Event, View
 from tests.model.world_model import Choices, Message, Request, World
 
@@ -208,10 +217,28 @@ class LegalHistories(RuleBasedStateMachine):
             if (view.path, view.query) in self.answered:
                 held = view.query.filter(place)
                 assert same(model.server_node(view.path, view.query), held)
-            if self._is_served(view) and not self._is_incremented(view):
+            if self._is_incremented(view):
+                continue
+            if self._is_served(view):
                 assert view.shown.complete
                 shown = view.query.filter(model.replay(place, view.path))
                 assert same(view.shown.value, shown), f"{view.shown.value} instead of {shown}"
+            elif (view.path, view.query) in self.answered and not view.knowledge.vacant:
+                self._compare_window(view, view.query.filter(place))
+
+    def _compare_window(self, view: View, window: Tree) -> None:
+        """Compare with the server's window and the writes over it: no half a child (I-55)."""
+        assert view.shown.complete
+        model, at = self.both.model, view.path
+        shown = view.query.filter(
+            {
+                key: child
+                for key, child in children_of(model.replay(window, at)).items()
+                if key in children_of(window) or model.is_written((*at, key))
+            }
+            or None
+        )
+        assert same(view.shown.value, shown), f"{view.shown.value} instead of {shown}"
 
     def _is_served(self, view: View) -> bool:
         """Say whether an answered listen keeps all of the view's location up to date."""
