@@ -383,3 +383,33 @@ def test_an_unknown_place_is_empty_for_transactions(scene: Scene) -> None:
 
     assert scene.latest_state("a") is None
     assert scene.latest_state("a/b") == 1
+
+
+@pytest.mark.parametrize("answers", ["in order", "backwards", "every second first"])
+@pytest.mark.parametrize("refused", [False, True], ids=["accepted", "refused"])
+def test_a_long_queue_at_one_place_shows_its_latest_write(
+    scene: Scene, answers: str, refused: bool
+) -> None:
+    # I-37, I-44
+    scene.listen("a")
+    scene.server_sets("a", {"b": -1})
+    writes = [scene.set("a/b", number) for number in range(40)]
+    order = {
+        "in order": writes,
+        "backwards": writes[::-1],
+        "every second first": writes[::2] + writes[1::2],
+    }[answers]
+
+    pending = list(range(40))
+    known = -1
+    for write in order:
+        number = writes.index(write)
+        pending.remove(number)
+        if refused:
+            scene.reject(write)
+        else:
+            known = number
+            scene.server_sets("a/b", number)
+            scene.accept(write)
+
+        assert scene.value("a") == {"b": pending[-1] if pending else known}

@@ -37,6 +37,7 @@ cdef class WriteNode:
     cdef fk_key key                 # owned
     cdef dict children              # key word -> WriteNode; None without any
     cdef list entries               # WriteEntry in id order; None without any
+    cdef Py_ssize_t gone            # how many at the front of `entries` stand for none
     cdef list priorities            # entries for the priority alone, likewise
     cdef long solid                 # visible entries below, at any depth, that put something there
     # How many entries at the end do nothing but increment by an integer, visibly, and

@@ -86,6 +86,16 @@ cdef class WriteEntry:
         return fk_is_deferred(fk_bare(self.word)) and self.increments[0] in reading.absorbed
 
 
+cdef WriteEntry new_gone():
+    """An entry older than every reader's bound."""
+    cdef WriteEntry entry = WriteEntry.__new__(WriteEntry)
+    entry.id = -1
+    return entry
+
+
+cdef WriteEntry GONE = new_gone()
+
+
 cdef class WriteNode:
     def __dealloc__(self):
         release_key(self.key)
@@ -536,10 +546,22 @@ cdef fk_word replay(WriteNode node, fk_word base, long after, long before, Readi
 
 
 cdef void take_out(WriteNode node, WriteEntry entry):
-    """Remove an entry from its place."""
-    cdef Py_ssize_t at = node.entries.index(entry)
+    """Remove an entry from its place.
+
+    Answers come in the order of the writes, so it is mostly the first: its slot is
+    given to an entry that nobody sees, and such slots go when they are half of all.
+    """
+    cdef Py_ssize_t at = node.gone
     cdef Py_ssize_t tail = len(node.entries) - node.tail_count
-    del node.entries[at]
+    if node.entries[at] is entry:
+        node.entries[at] = GONE
+        node.gone += 1
+        if 2 * node.gone >= len(node.entries):
+            del node.entries[: node.gone]
+            node.gone = 0
+    else:
+        at = node.entries.index(entry)
+        del node.entries[at]
     if not node.entries:
         node.entries = None
     if at >= tail:
