@@ -14,6 +14,7 @@ cdef class WriteEntry:
     # paths, all with the id of the write.
     cdef readonly long id
     cdef readonly bint visible
+    cdef int position               # among the entries of its write: they apply in this order
     cdef bint priority              # sets only the priority of the location
     cdef fk_word word               # owned; may hold unresolved increments
     cdef list increments            # of Increment, None if there are none
@@ -62,7 +63,9 @@ cdef class WriteTree:
     cdef long increments            # how many entries hold increments
 
     cdef list entries(self, write_id)
-    cdef WriteEntry insert(self, long write_id, Path path, fk_word word, bint visible)
+    cdef WriteEntry insert(
+        self, long write_id, int position, Path path, fk_word word, bint visible
+    )
     cdef WriteNode find(self, const fk_key *path, Py_ssize_t length)
     cdef bint covers(self, const fk_key *path, Py_ssize_t length)
     cdef bint touches(self, const fk_key *path, Py_ssize_t length)

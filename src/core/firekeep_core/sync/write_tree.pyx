@@ -176,7 +176,8 @@ cdef class WriteTree:
             raise ValueError(f"write id {write_id} does not follow {self.last_id}")
         self.last_id = write_id
         cdef list entries = [
-            self.insert(write_id, path, node.word, visible) for path, node in parts
+            self.insert(write_id, position, path, node.word, visible)
+            for position, (path, node) in enumerate(parts)
         ]
         self.records[write_id] = entries[0] if len(entries) == 1 else entries
 
@@ -185,11 +186,14 @@ cdef class WriteTree:
         record = self.records[write_id]
         return record if type(record) is list else [record]
 
-    cdef WriteEntry insert(self, long write_id, Path path, fk_word word, bint visible):
+    cdef WriteEntry insert(
+        self, long write_id, int position, Path path, fk_word word, bint visible
+    ):
         cdef WriteEntry entry = WriteEntry.__new__(WriteEntry)
         cdef Py_ssize_t length = path.length
         entry.id = write_id
         entry.visible = visible
+        entry.position = position
         retain(word)
         entry.word = word
         entry.priority = length > 0 and path.words[length - 1] == PRIORITY_KEY
@@ -510,7 +514,7 @@ cdef void collect(WriteNode node, list found, list steps, long after, long befor
             for entry in entries:
                 if after < entry.id < before and entry.seen_by(reading):
                     if not entry.is_absorbed(reading):
-                        found.append((entry.id, entry.priority, len(found), entry, steps))
+                        found.append((entry.id, entry.priority, entry.position, entry, steps))
     if node.children is not None:
         for child in node.children.values():
             collect(child, found, steps + [child.key], after, before, reading)
