@@ -22,8 +22,8 @@ demo: $(VENV)/installed
 	$(BIN)/python -m firekeep demo
 
 lint: $(VENV)/linters
-	$(BIN)/ruff format --check $(CHECKED) setup.py
-	$(BIN)/ruff check $(CHECKED) setup.py
+	$(BIN)/ruff format --no-cache --check $(CHECKED) setup.py
+	$(BIN)/ruff check --no-cache $(CHECKED) setup.py
 	PATH="$(abspath $(BIN)):$$PATH" cython-lint src/core
 
 types: $(VENV)/linters $(VENV)/installed

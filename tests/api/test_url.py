@@ -1,12 +1,12 @@
 """Every form of address that users write is understood, and nothing else."""
 
 import pytest
-from firekeep_core.snap.path import Path
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from firekeep.exceptions import InvalidUrl
 from firekeep.url import DatabaseUrl, parse_url, read_address, socket_url
+from firekeep_core.snap.path import Path
 
 labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
 keys = st.text(

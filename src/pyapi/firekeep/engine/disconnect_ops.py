@@ -1,10 +1,9 @@
 """What the server will do when the connection ends, and its local effect when it has."""
 
-from firekeep_core.snap.node import Node
-from firekeep_core.snap.path import Path
-
 from firekeep.engine.requests import PendingWrite, Updates
 from firekeep_core.operation.operation import Operation, Overwrite
+from firekeep_core.snap.node import Node
+from firekeep_core.snap.path import Path
 from firekeep_core.snap.server_value import contains_server_value, resolve
 from firekeep_core.sync.sync_tree import SyncTree
 

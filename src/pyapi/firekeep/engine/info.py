@@ -1,10 +1,9 @@
 """``/.info``: what the client knows of itself, read like any other location."""
 
-from firekeep_core.snap.node import EMPTY, Node, from_scalar
-from firekeep_core.snap.path import Path
-
 from firekeep_core.operation.operation import Overwrite
 from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.node import EMPTY, Node, from_scalar
+from firekeep_core.snap.path import Path
 from firekeep_core.sync.event import Event
 from firekeep_core.sync.sync_tree import SyncTree
 

@@ -1,10 +1,9 @@
 """Listens that outlive their last listener for a while, in case there is a next one (W-32)."""
 
-from firekeep_core.snap.path import Path
-
 from firekeep.engine.effects import Effect
 from firekeep.engine.listens import Listens
 from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.path import Path
 from firekeep_core.sync.sync_tree import SyncTree
 
 __all__ = ["Lingering"]

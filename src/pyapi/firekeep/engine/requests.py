@@ -2,12 +2,11 @@
 
 from typing import Any, Literal, TypeAlias
 
-from firekeep_core.snap.node import Node
-from firekeep_core.snap.path import Path
-
 from firekeep.engine.effects import Send
 from firekeep.exceptions import InvalidValue, QueueFull
 from firekeep_core.snap.json import dump
+from firekeep_core.snap.node import Node
+from firekeep_core.snap.path import Path
 from firekeep_core.wire.message import Response, encode_request
 
 __all__ = [
