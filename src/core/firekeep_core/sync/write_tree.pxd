@@ -31,10 +31,12 @@ cdef class Increment:
     cdef bint answered              # its write is not pending any more
 
 
+# Nor at these: a node belongs to the one above it and borrows that.
 @cython.final
+@cython.no_gc
 cdef class WriteNode:
     # A location at or above pending writes.
-    cdef WriteNode parent
+    cdef PyObject *parent           # a WriteNode, borrowed; NULL at the root
     cdef fk_key key                 # owned
     cdef dict children              # key word -> WriteNode; None without any
     cdef list entries               # WriteEntry in id order; None without any

@@ -96,6 +96,7 @@ cdef WriteEntry new_gone():
 cdef WriteEntry GONE = new_gone()
 
 
+@cython.no_gc
 cdef class WriteNode:
     def __dealloc__(self):
         release_key(self.key)
@@ -211,7 +212,7 @@ cdef class WriteTree:
             child = child_of(node, path.words[i])
             if child is None:
                 child = WriteNode.__new__(WriteNode)
-                child.parent = node
+                child.parent = <PyObject *>node
                 retain_key(path.words[i])
                 child.key = path.words[i]
                 if node.children is None:
@@ -256,14 +257,14 @@ cdef class WriteTree:
                 take_out(node, entry)
             entry.place = NULL
             while node is not None:
-                parent = node.parent
+                parent = above(node)
                 if parent is not None:
                     parent.solid -= solid
                     if node.entries is None and node.children is None and node.priorities is None:
                         del parent.children[node.key]
                         if not parent.children:
                             parent.children = None
-                        node.parent = None
+                        node.parent = NULL
                 node = parent
 
     def paths(self, long write_id) -> list[Path]:
@@ -379,6 +380,11 @@ cdef class WriteTree:
         return relayer(self.find(path, length), base, after, shown, below, depth, reading)
 
 
+cdef WriteNode above(WriteNode node):
+    """The node above one; None at the root."""
+    return None if node.parent == NULL else <WriteNode>node.parent
+
+
 cdef bint has_deferred(fk_word word) noexcept:
     cdef fk_cursor cursor
     if not fk_is_map(word):
@@ -395,13 +401,13 @@ cdef Path place_of(WriteNode node):
     """The location of a trie node."""
     cdef Py_ssize_t length = 0, i
     cdef fk_key words[1024]
-    cdef WriteNode above = node
-    while above.parent is not None:
+    cdef WriteNode higher = above(node)
+    while higher is not None:
         length += 1
-        above = above.parent
+        higher = above(higher)
     for i in range(length - 1, -1, -1):
         words[i] = node.key
-        node = node.parent
+        node = above(node)
     return path_from_words(words, length)
 
 
