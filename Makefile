@@ -30,7 +30,7 @@ types: $(VENV)/linters $(VENV)/installed
 	$(BIN)/mypy
 	MYPYPATH=src/pyapi:src/core $(BIN)/mypy --explicit-package-bases tests/typing
 	$(BIN)/stubtest firekeep_core --allowlist tests/house/stubtest.txt
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(VENV)/linters
 	$(BIN)/ruff format $(CHECKED) setup.py
@@ -56,5 +56,5 @@ $(VENV)/installed: $(VENV)/tools $(SOURCES) setup.py README.md
 	touch $@
 
 $(VENV)/linters: $(VENV)/tools
-	$(PIP) install --group lint
+	$(PIP) install --group lint --group bench
 	touch $@
