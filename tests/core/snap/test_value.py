@@ -131,7 +131,9 @@ def test_mappings_tuples_and_subclasses_are_values() -> None:
     class Name(str):
         pass
 
-    value = UserDict({"a": OrderedDict(b=(1, 2)), Name("c"): Colour.RED, "d": Name("e")})
+    value = UserDict[str, Any](
+        {"a": OrderedDict[str, Any](b=(1, 2)), Name("c"): Colour.RED, "d": Name("e")}
+    )
 
     assert to_python(from_python(value)) == {"a": {"b": [1, 2]}, "c": 3, "d": "e"}
 
