@@ -100,6 +100,22 @@ def test_a_value_is_told_once_and_not_again_when_it_stays(scene: Scene) -> None:
     assert scene.heard() == [("a", "value", 1)]
 
 
+def test_a_write_that_changes_nothing_for_a_deeper_listener_is_not_told_there(
+    scene: Scene,
+) -> None:
+    # I-21; found by the model: recomputed, equal, but another object
+    scene.listen("")
+    scene.server_sets("", {"a": {"b": 1}, "c": 1})
+    scene.listen("a")
+    scene.set("a", {"b": 1})
+    scene.set_priority("", 5)
+    scene.heard()
+
+    scene.update("", {"a/b": 1, "c": 2})
+
+    assert {path for path, *_ in scene.heard()} == {""}
+
+
 @pytest.mark.parametrize(("before", "after"), [(1, True), (1, "1"), (0, False), (None, False)])
 def test_values_of_another_type_are_other_values(scene: Scene, before: Any, after: Any) -> None:
     scene.listen("a")

@@ -280,6 +280,36 @@ def test_two_increments_stack_and_never_overshoot(scene: Scene) -> None:
     assert scene.heard() == [("n", "value", 5), ("n", "value", 6), ("n", "value", 7)]
 
 
+def test_an_older_set_is_not_taken_for_the_increment_after_it(scene: Scene) -> None:
+    # I-41; found by the model: nothing + 1 is 1 as well
+    scene.listen("n")
+    scene.server_sets("n", None)
+    set_id = scene.set("n", 1)
+    increment_id = scene.set("n", increment(1))
+    scene.send(set_id, increment_id)
+    scene.heard()
+
+    scene.server_sets("n", 1)
+    scene.accept(set_id)
+    scene.server_sets("n", 2)
+    scene.accept(increment_id)
+
+    assert scene.heard() == []
+    assert scene.value("n") == 2
+
+
+def test_an_absorbed_increment_leaves_what_is_below_it(scene: Scene) -> None:
+    # Found by the model.
+    scene.listen("")
+    scene.server_sets("", None)
+    write = scene.set("n", increment(1))
+    scene.send(write)
+    scene.server_sets("n", 1)
+    scene.set("n/below", 5)
+
+    assert scene.value("") == {"n": {"below": 5}}
+
+
 def test_an_increment_follows_the_value_that_it_is_based_on(scene: Scene) -> None:
     # I-42
     scene.listen("n")

@@ -35,7 +35,8 @@ cdef list expected_values(WriteTree writes, set sent, View view, list parts):
     """What the server will hold where it takes in a pending increment.
 
     Of each leaf that the message (``parts``) touches, the oldest increment that
-    counts still, if it is with the server.
+    counts still, if it is with the server. Not while an older write sets the leaf:
+    the message could be what came of that one.
     """
     cdef Candidate candidate
     cdef Path path
@@ -54,7 +55,7 @@ cdef list expected_values(WriteTree writes, set sent, View view, list parts):
         if not view.path.contains(path) or path in seen:
             continue
         seen.add(path)
-        if candidate.entry.id not in sent:
+        if candidate.entry.id not in sent or written_before(writes, path, candidate.entry.id):
             continue
         if not view.is_whole() and (
             path.length == depth or fk_is_empty(fk_child(view.server, path.words[depth]))
@@ -70,6 +71,39 @@ cdef list expected_values(WriteTree writes, set sent, View view, list parts):
         )
         found.append((path, candidate.increment, new_node(increment_word(delta, old))))
     return found
+
+
+cdef bint written_before(WriteTree writes, Path leaf, long write_id):
+    """Whether a write older than that sets the leaf, rather than to increment it."""
+    cdef WriteNode node = writes.root
+    cdef WriteEntry entry
+    cdef Py_ssize_t depth, i
+    for depth in range(leaf.length + 1):
+        for i in range(node.gone, 0 if node.entries is None else len(node.entries)):
+            entry = <WriteEntry>node.entries[i]
+            if entry.id >= write_id:
+                break
+            if not increments_at(entry, leaf, depth):
+                return True
+        if depth < leaf.length:
+            node = None if node.children is None else node.children.get(leaf.words[depth])
+            if node is None:
+                return False
+    return False
+
+
+cdef bint increments_at(WriteEntry entry, Path leaf, Py_ssize_t depth):
+    """Whether the entry, which lies at the first ``depth`` keys of ``leaf``, increments it."""
+    cdef Increment increment
+    cdef Py_ssize_t i
+    for increment in entry.increments or ():
+        if increment.path.length == leaf.length - depth:
+            for i in range(increment.path.length):
+                if increment.path.words[i] != leaf.words[depth + i]:
+                    break
+            else:
+                return True
+    return False
 
 
 cdef class Candidate:

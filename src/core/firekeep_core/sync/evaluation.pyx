@@ -18,6 +18,7 @@ from .view cimport View
 from .write_tree cimport Reading, WriteNode, WriteTree
 
 cdef fk_key PRIORITY_KEY = key_from_str(".priority")
+cdef Reading SHOWN = Reading(False, None, None)
 
 
 cdef list refresh(WriteTree writes, View view, str origin, list touched):
@@ -81,8 +82,32 @@ cdef list refresh(WriteTree writes, View view, str origin, list touched):
     release(base)
     events = view.show(full, complete, heads, origin)
     if view.vacant:
-        view.vacant = {key for key in view.vacant if not fk_is_empty(fk_child(view.shown, key))}
+        forget_unseen(writes, view, origin, None if determined else reading or SHOWN)
     return events
+
+
+cdef int forget_unseen(WriteTree writes, View view, str origin, Reading reading) except -1:
+    """Know no more of vacant children once they are not on show: no window draws on them.
+
+    ``reading`` is None if the writes determine the whole location.
+    """
+    cdef fk_word full
+    cdef fk_key key
+    cdef list unseen = []
+    for word in view.vacant:
+        if fk_is_empty(fk_child(view.shown, <fk_key>word)):
+            unseen.append(word)
+    if not unseen:
+        return 0
+    view.vacant.difference_update(unseen)
+    if reading is not None:
+        full = view.full
+        retain(full)
+        for word in unseen:
+            key = word
+            full = set_child(full, key, partial_child(writes, view, key, reading))
+        view.show(full, view.complete, unseen, origin)
+    return 0
 
 
 cdef fk_word partial_child(WriteTree writes, View view, fk_key key, Reading reading):

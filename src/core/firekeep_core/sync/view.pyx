@@ -30,6 +30,7 @@ from ..snap.word cimport (
     fk_is_map,
     fk_key,
     fk_compare_keys,
+    fk_priority,
     fk_word,
     key_from_str,
     key_to_str,
@@ -399,7 +400,7 @@ cdef class View:
         # The first answer to a listen tells about the past.
         cdef bint initial = complete and not was_complete and origin == "server"
         cdef bint changed
-        if heads is None and full != old_full and equal(full, old_full):
+        if full != old_full and is_unchanged(old_full, full, heads):
             release(full)
             full = old_full
             retain(full)
@@ -568,6 +569,23 @@ cdef class View:
                 event.registration = registration.token
                 events.append(event)
                 used = True
+
+
+cdef bint is_unchanged(fk_word old, fk_word new, list heads):
+    """Whether two values are equal that can only differ in the children ``heads`` (None: in all).
+
+    A location that was computed anew, though nothing came of it, is another word.
+    """
+    cdef fk_key key
+    if heads is None or not fk_is_map(old) or not fk_is_map(new):
+        return equal(old, new)
+    if not equal(fk_priority(old), fk_priority(new)):
+        return False
+    for word in heads:
+        key = word
+        if not equal(fk_child(old, key), fk_child(new, key)):
+            return False
+    return True
 
 
 cdef Event copy_of(Event event):
