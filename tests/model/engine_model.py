@@ -118,7 +118,7 @@ class EngineModel:
     def is_written(self, path: Keys) -> bool:
         """Say whether a visible pending write covers a location entirely (§5.2)."""
         return any(
-            starts_with(path, entry)
+            starts_with(path, entry) and entry[-1:] != (PRIORITY,)
             for record in self.log
             if record.visible
             for entry, _ in record.entries
@@ -359,10 +359,14 @@ class EngineModel:
         return self.emit("server")
 
     def absorb(self, view: View, before: Knowledge) -> None:
-        """Find the increments that a message has brought back (§5.7)."""
+        """Find the increments that a message has brought back (§5.7).
+
+        Only the oldest write on a leaf can be the one: an increment is not absorbed while
+        an older write sets the leaf.
+        """
         after = view.knowledge
         seen: set[Keys] = set()
-        for record in self.log:
+        for number, record in enumerate(self.log):
             for entry, value in record.entries:
                 for rest, delta in increments_in(value):
                     leaf = (*entry, *rest)
@@ -371,11 +375,13 @@ class EngineModel:
                     if (record.write_id, leaf) in after.absorbed:
                         continue
                     seen.add(leaf)
-                    below_view = leaf[len(view.path) :]
-                    if not record.sent or not before.holds(below_view):
+                    place = leaf[len(view.path) :]
+                    if not record.sent or not before.holds(place):
                         continue
-                    expected = add(get(before.server, below_view), delta)
-                    if delta and same(leaf_value(get(after.server, below_view)), expected):
+                    if any(older.sets(leaf) for older in self.log[:number]):
+                        continue
+                    expected = add(get(before.server, place), delta)
+                    if delta and same(leaf_value(get(after.server, place)), expected):
                         after.absorbed |= {(record.write_id, leaf)}
 
     # Pending writes.

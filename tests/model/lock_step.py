@@ -19,6 +19,7 @@ class LockStep:
         self.listeners: list[Listener] = []
         self.active: dict[tuple[Keys, Query], ListenChange] = {}
         self.tags: set[int] = set()
+        self.raised = 0  # how many events, by now
 
     # Operations.
 
@@ -115,6 +116,7 @@ class LockStep:
 
     def _hear(self, events: Sequence[Event]) -> None:
         """Let the listeners hear the events of one operation, and check what they then know."""
+        self.raised += len(events)
         places = [depth_first(event.path) for event in events]
         assert places == sorted(places), "deeper locations first (I-26)"
         heard: dict[int, list[Event]] = {}

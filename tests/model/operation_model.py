@@ -3,7 +3,17 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tests.model.tree_model import PRIORITY, Keys, Tree, child_of, children_of, get, resolve, update
+from tests.model.tree_model import (
+    PRIORITY,
+    Keys,
+    Tree,
+    child_of,
+    children_of,
+    get,
+    increments_in,
+    resolve,
+    update,
+)
 from tests.model.view_model import Knowledge, View
 
 
@@ -16,6 +26,15 @@ class Record:
     visible: bool
     sent: bool = False
 
+    def sets(self, leaf: Keys) -> bool:
+        """Say whether the write covers a leaf, other than by an increment of it."""
+        return any(
+            starts_with(leaf, entry)
+            and entry[-1:] != (PRIORITY,)
+            and all((*entry, *rest) != leaf for rest, _ in increments_in(value))
+            for entry, value in self.entries
+        )
+
 
 def starts_with(path: Keys, prefix: Keys) -> bool:
     return path[: len(prefix)] == prefix
@@ -27,6 +46,8 @@ def replay_record(
     """Apply one record to a value at a location."""
     for entry, value in record.entries:
         spent = {leaf[len(entry) :] for write_id, leaf in absorbed if write_id == record.write_id}
+        if () in spent:
+            continue  # the whole entry counts as nothing
         if starts_with(at, entry):
             rest = at[len(entry) :]
             base = resolve(get(value, rest), base, {leaf[len(rest) :] for leaf in spent})

@@ -31,7 +31,7 @@ from tests.model.tree_model import (
     increments_in,
     same,
 )
-from tests.model.view_model import Event, View
+from tests.model.view_model import ALL_KINDS, Event, View
 from tests.model.world_model import Choices, Message, Request, World
 
 HISTORIES = int(os.environ.get("FIREKEEP_HISTORIES", "1000"))  # of each kind
@@ -296,6 +296,53 @@ class LegalHistories(RuleBasedStateMachine):
         self.settle()
 
 
+class Alone(RuleBasedStateMachine):
+    """Nobody else writes and the server accepts everything: it says nothing new (I-27, I-41)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.client = LegalHistories()
+        self.client.listen(path=(), query=DEFAULT, kinds=ALL_KINDS)
+        self.client.settle()
+
+    @rule(path=some.paths, query=some.queries)
+    def listen(self, path: Keys, query: Query) -> None:
+        self.client.listen(path=path, query=query, kinds=ALL_KINDS)
+
+    @rule(path=some.paths, value=some.trees)
+    def set(self, path: Keys, value: Tree) -> None:
+        self.client.set(path=path, value=value)
+
+    @rule(path=some.paths, entries=some.entries)
+    def update(self, path: Keys, entries: list[tuple[Keys, Tree]]) -> None:
+        self.client.update(path=path, entries=entries)
+
+    @rule(path=some.paths, priority=some.priorities)
+    def set_priority(self, path: Keys, priority: Tree) -> None:
+        self.client.set_priority(path=path, priority=priority)
+
+    @rule(path=some.paths, delta=some.deltas)
+    def increment(self, path: Keys, delta: float) -> None:
+        self.client.increment(path=path, delta=delta)
+
+    @precondition(lambda self: self.client.world.to_server)
+    @rule(count=some.indexes, as_merge=some.mostly)
+    def serve(self, count: int, as_merge: bool) -> None:
+        self.client.serve(count=count, accept=True, use_hash=False, as_merge=as_merge)
+
+    @precondition(lambda self: self.client.world.to_client)
+    @rule(count=some.indexes)
+    def receive(self, count: int) -> None:
+        raised = self.client.both.raised
+        self.client.receive(count=count)
+        assert self.client.both.raised == raised, "the server said nothing new"
+
+    def teardown(self) -> None:
+        raised = self.client.both.raised
+        self.client.settle()
+        assert self.client.both.raised == raised, "the server said nothing new"
+
+
 class AnyMessages(RuleBasedStateMachine):
     """A server that says anything at any time, and answers in any order."""
 
@@ -399,6 +446,10 @@ class AnyMessages(RuleBasedStateMachine):
 
 def test_engine_and_model_agree_on_legal_histories() -> None:
     run_state_machine_as_test(LegalHistories, settings=RANDOM)
+
+
+def test_a_server_that_accepts_everything_says_nothing_new() -> None:
+    run_state_machine_as_test(Alone, settings=RANDOM)
 
 
 def test_engine_and_model_agree_on_any_messages() -> None:
