@@ -451,8 +451,10 @@ class EngineModel:
 
     def server_node(self, path: Keys, query: Query) -> Tree:
         """Give what the server is known to hold for exactly this listen."""
-        view = self.views.get(path, {}).get(query)
-        return query.filter(view.knowledge.server) if view is not None else None
+        for view in self.views.get(path, {}).values():
+            if view.query == query or (query.is_default and view.query.loads_all):
+                return query.filter(view.knowledge.server)
+        return None
 
     def is_complete(self, path: Keys, query: Query) -> bool:
         """Say whether a view knows all that it is to show."""

@@ -89,4 +89,14 @@ queries = pool([DEFAULT] * 20 + orders + [random_query() for _ in range(50)])
 deltas = pool([1, 1, 2, -1, 2.5])
 indexes = st.integers(0, 30)
 kinds = pool([63] * 6 + [1, 33, 62, 0])
+ranges = pool(
+    [
+        [(None, None, None)],
+        *(
+            [(shuffle.choice([None, random_path(1, 2)]), random_path(1, 2), random_tree(2))]
+            for _ in range(30)
+        ),
+        *([(random_path(1, 2), None, random_tree(2))] for _ in range(10)),
+    ]
+)
 mostly = pool([True, True, True, False])

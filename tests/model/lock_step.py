@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.model.engine_model import EngineModel, ListenChange, depth_first
 from tests.model.listener_model import Listener
+from tests.model.native_engine import Range, merge_ranges
 from tests.model.query_model import DEFAULT, Query
 from tests.model.tree_model import Keys, Tree, same
 from tests.model.view_model import ALL_KINDS, CANCEL, Event, View
@@ -65,6 +66,14 @@ class LockStep:
         events: list[Event] = self._both(name, *arguments, **named)
         self._hear(events)
         return events
+
+    def merge_ranges(self, path: Keys, query: Query, ranges: list[Range], tag: int | None) -> None:
+        """Have the server send the ranges in which its data differ from those held."""
+        merged = merge_ranges(self.model.server_node(path, query), ranges)
+        events = self.model.overwrite(path, merged, tag)
+        for other in self.others:
+            assert_alike(other.range_merge(path, ranges, tag), events)
+        self._hear(events)
 
     def operate_silently(self, name: str, *arguments: Any) -> None:
         """Do something that raises nothing."""
@@ -131,6 +140,9 @@ class LockStep:
         for other in self.others:
             for view in self.model.all_views():
                 self._compare_view(other, view)
+            for where in self.active:
+                ours, theirs = self.model.server_node(*where), other.server_node(*where)
+                assert same(ours, theirs), f"server_node{where}: {ours} in the model, {theirs}"
             assert other.is_empty == self.model.is_empty
 
     def view_of(self, listener: Listener) -> View:
@@ -140,13 +152,8 @@ class LockStep:
     def _compare_view(self, other: Any, view: View) -> None:
         where = (view.path, view.query)
         assert other.is_complete(*where) == view.shown.complete
-        questions = ["complete_value"]
-        if where in self.active:
-            questions.append("server_node")
-        for question in questions:
-            ours = getattr(self.model, question)(*where)
-            theirs = getattr(other, question)(*where)
-            assert same(ours, theirs), f"{question}{where}: {ours} in the model, {theirs}"
+        ours, theirs = self.model.complete_value(*where), other.complete_value(*where)
+        assert same(ours, theirs), f"complete_value{where}: {ours} in the model, {theirs}"
         ours, theirs = self.model.latest_state(view.path), other.latest_state(view.path)
         assert same(ours, theirs), f"latest_state{view.path}: {ours} in the model, {theirs}"
 

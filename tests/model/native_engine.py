@@ -2,13 +2,21 @@
 
 from collections.abc import Iterable
 from functools import cache
+from typing import TypeAlias
 
 from tests.model.engine_model import ListenChange
 from tests.model.query_model import DEFAULT, Bound, Query
 from tests.model.tree_model import Keys, Tree, from_export
 from tests.model.view_model import ALL_KINDS, Event
 
-from firekeep_core.operation.operation import ListenComplete, Merge, Operation, Overwrite
+from firekeep_core.operation.operation import (
+    ListenComplete,
+    Merge,
+    Operation,
+    Overwrite,
+    RangeMerge,
+)
+from firekeep_core.operation.range_merge import apply_range_merge
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.node import Node
 from firekeep_core.snap.path import Path
@@ -17,6 +25,8 @@ from firekeep_core.snap.value import from_export as node_of
 from firekeep_core.sync import event as native
 from firekeep_core.sync import listen_change as native_listens
 from firekeep_core.sync import sync_tree as tree
+
+Range: TypeAlias = tuple[Keys | None, Keys | None, Tree]  # after, up to, what is there now
 
 # The model's query of each native one that was made from it.
 QUERIES: dict[str, Query] = {}
@@ -100,6 +110,9 @@ class NativeEngine:
     def listen_complete(self, path: Keys, tag: int | None = None) -> list[Event]:
         return self._apply(ListenComplete(path_of(path), tag))
 
+    def range_merge(self, path: Keys, ranges: list[Range], tag: int | None = None) -> list[Event]:
+        return self._apply(RangeMerge(path_of(path), native_ranges(ranges), tag))
+
     def _apply(self, operation: Operation) -> list[Event]:
         return events_of(self.tree.apply([operation]))
 
@@ -145,6 +158,22 @@ class NativeEngine:
     @property
     def is_empty(self) -> bool:
         return self.tree.is_empty
+
+
+def native_ranges(ranges: list[Range]) -> list[tuple[Path | None, Path | None, Node]]:
+    return [
+        (
+            None if start is None else path_of(start),
+            None if end is None else path_of(end),
+            node_of(value),
+        )
+        for start, end, value in ranges
+    ]
+
+
+def merge_ranges(value: Tree, ranges: list[Range]) -> Tree:
+    """Replace what lies in the ranges of a value; the rules of wire §4.6 have their own tests."""
+    return tree_of(apply_range_merge(node_of(value), native_ranges(ranges)))
 
 
 def nodes_of(children: list[tuple[Keys, Tree]]) -> list[tuple[Path, Node]]:

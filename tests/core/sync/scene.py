@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.model.engine_model import EngineModel, ListenChange
-from tests.model.native_engine import NativeEngine
+from tests.model.native_engine import NativeEngine, Range, merge_ranges
 from tests.model.query_model import from_case
 from tests.model.tree_model import PRIORITY, SERVER_VALUE, Tree, from_export, keys_of
 from tests.model.view_model import ALL_KINDS, KINDS, Event
@@ -95,6 +95,28 @@ class Scene:
 
     def server_merges(self, path: str, children: dict[str, Any], tag: int | None = None) -> None:
         self.events += self.engine.merge(keys_of(path), entries(children), tag)
+
+    def server_sends_ranges(
+        self,
+        path: str,
+        ranges: list[tuple[str | None, str | None, Any]],
+        tag: int | None = None,
+        **params: Any,
+    ) -> None:
+        """Replace the ranges after one path and up to another of what the listen holds."""
+        keys: list[Range] = [
+            (
+                None if start is None else keys_of(start),
+                None if end is None else keys_of(end),
+                from_export(value),
+            )
+            for start, end, value in ranges
+        ]
+        if isinstance(self.engine, NativeEngine):
+            self.events += self.engine.range_merge(keys_of(path), keys, tag)
+        else:
+            merged = merge_ranges(self.held(path, **params), keys)
+            self.events += self.engine.overwrite(keys_of(path), merged, tag)
 
     def answer_listen(self, path: str, tag: int | None = None) -> None:
         self.events += self.engine.listen_complete(keys_of(path), tag)

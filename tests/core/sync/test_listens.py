@@ -193,6 +193,19 @@ def test_a_query_keeps_its_data_when_the_listen_above_goes(scene: Scene) -> None
     ]
 
 
+def test_ranges_for_a_query_replace_parts_of_its_window(scene: Scene) -> None:
+    # Found by the model: what lay beyond the window came back.
+    above, _ = scene.listen("a")
+    scene.server_sets("a", {"x": 1, "y": 2, "z": 3})
+    scene.listen("a", limitToFirst=2)
+    scene.unlisten(above)
+    scene.heard()
+
+    scene.server_sends_ranges("a", [(None, "x", None)], tag=1, limitToFirst=2)
+
+    assert scene.heard() == [("a", "removed", "x", 1), ("a", "value", {"y": 2})]
+
+
 def test_data_taken_over_from_a_window_tell_nobody_else(scene: Scene) -> None:
     # I-25: what a new listener learns from a query is no message for others
     scene.listen("", limitToFirst=2)

@@ -319,7 +319,9 @@ cdef class SyncTree:
                 whole = True
         elif isinstance(operation, RangeMerge):
             retain(view.server)
-            node = merge_ranges(new_node(view.server), (<RangeMerge>operation).ranges)
+            # The ranges are those of what the listen's hash was made of: the window.
+            node = view.params.filter(new_node(view.server))
+            node = merge_ranges(node, (<RangeMerge>operation).ranges)
             children = [(path, node)]
         elif isinstance(operation, Overwrite):
             children = [(path, (<Overwrite>operation).node)]
