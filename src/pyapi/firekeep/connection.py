@@ -63,6 +63,10 @@ class WebSocketConnector:
         )
 
 
+#: Messages that arrive together are taken in turns of at most so many: each turn keeps every
+#: value that its events show, and what is let go again soon is let go while it is in the cache.
+TURN_MESSAGES = 64
+
 #: After a turn of this many bytes, what they took is given back to the system.
 TRIM_FROM_BYTES = 1 << 20
 
@@ -125,7 +129,8 @@ class Connection:
                 messages = self._joiner.join(received)
                 size_bytes = sum(map(len, messages))
                 # Also without a complete one: segments of a long one show that the server is there.
-                self._received(self, messages)
+                for at in range(0, len(messages) or 1, TURN_MESSAGES):
+                    self._received(self, messages[at : at + TURN_MESSAGES])
                 del received, messages  # they may be large, and the next may take long
                 if size_bytes >= TRIM_FROM_BYTES:
                     trim()

@@ -18,6 +18,13 @@
 #endif
 #include "word.h"
 
+/* Ask for what is about to be written to. */
+#ifdef __GNUC__
+#define FK_PREFETCH(pointer) __builtin_prefetch((pointer), 1)
+#else
+#define FK_PREFETCH(pointer) ((void)(pointer))
+#endif
+
 typedef struct {
     uint64_t objects;      /* counted objects alive, without keys */
     uint64_t bytes;        /* what was asked of the allocator for them and for keys */
@@ -40,8 +47,55 @@ static void fk_release(void *p, size_t size) {
     free(p);
 }
 
+/* Freed runs and inner nodes, for the next ones of their size: an update frees
+ * about what it allocates, and the allocator would join with its neighbours, and
+ * cut again, whatever is handed back to it. A class holds blocks of 16 * class + 8
+ * bytes, linked through their first word. */
+#define FK_SPARE_CLASSES (FK_FAN_OUT * 3 / 2 + 2) /* the largest inner node is in the last one */
+#ifdef __SANITIZE_ADDRESS__
+#define FK_SPARE_BYTES 0 /* what is kept here would hide a use after freeing */
+#else
+#define FK_SPARE_BYTES (256 * 1024)
+#endif
+
+static void *fk_spare[FK_SPARE_CLASSES];
+static size_t fk_spare_bytes;
+
+static size_t fk_spare_class(size_t size) { return (size + 7) / 16; }
+
+static void *fk_part_allocate(size_t size) {
+    size_t class = fk_spare_class(size), whole = class * 16 + 8;
+    void *p = fk_spare[class];
+    if (!p) {
+        p = fk_allocate(whole);
+    } else {
+        fk_spare[class] = *(void **)p;
+        fk_spare_bytes -= whole;
+        fk_stats.bytes += whole;
+    }
+    return p;
+}
+static void fk_part_release(void *p, size_t size) {
+    size_t class = fk_spare_class(size), whole = class * 16 + 8;
+    if (fk_spare_bytes + whole > FK_SPARE_BYTES) {
+        fk_release(p, whole);
+        return;
+    }
+    *(void **)p = fk_spare[class];
+    fk_spare[class] = p;
+    fk_spare_bytes += whole;
+    fk_stats.bytes -= whole;
+}
+
 /* Give memory that was freed back to the system, where the allocator keeps it. */
 static void fk_trim(void) {
+    for (int class = 0; class < FK_SPARE_CLASSES; class++)
+        while (fk_spare[class]) {
+            void *p = fk_spare[class];
+            fk_spare[class] = *(void **)p;
+            free(p);
+        }
+    fk_spare_bytes = 0;
 #ifdef __GLIBC__
     malloc_trim(0);
 #endif
@@ -191,6 +245,10 @@ static void fk_object_free(fk_object *o, size_t size) {
     fk_stats.objects--;
     fk_release(o, size);
 }
+static void fk_part_free(fk_object *o, size_t size) {
+    fk_stats.objects--;
+    fk_part_release(o, size);
+}
 static void fk_extra_free(fk_extra *extra);
 
 static void fk_retain(fk_word w) {
@@ -256,12 +314,12 @@ static void fk_drain(int64_t budget) {
                 fk_key_release(fk_run_keys(run)[i]);
                 fk_drop(fk_run_values(run)[i]);
             }
-            fk_object_free(o, fk_run_size(o->capacity));
+            fk_part_free(o, fk_run_size(o->capacity));
             break;
         }
         case FK_INNER:
             for (i = 0; i < o->count; i++) fk_object_release(((fk_inner *)o)->branches[i].child);
-            fk_object_free(o, fk_inner_size(o->capacity));
+            fk_part_free(o, fk_inner_size(o->capacity));
             break;
         default:
             fk_object_release(((fk_tree *)o)->root);
@@ -307,13 +365,13 @@ static int fk_equal(fk_word a, fk_word b);
 /* ---- runs and inner nodes ---------------------------------------------- */
 
 static fk_run *fk_run_new(int count) {
-    fk_run *run = (fk_run *)fk_allocate(fk_run_size((unsigned)count));
+    fk_run *run = (fk_run *)fk_part_allocate(fk_run_size((unsigned)count));
     fk_object_new(&run->head, FK_RUN, count, count);
     run->extra = NULL;
     return run;
 }
 static fk_inner *fk_inner_new(int count) {
-    fk_inner *inner = (fk_inner *)fk_allocate(fk_inner_size((unsigned)count));
+    fk_inner *inner = (fk_inner *)fk_part_allocate(fk_inner_size((unsigned)count));
     fk_object_new(&inner->head, FK_INNER, count, count);
     inner->total = 0;
     return inner;
@@ -335,6 +393,9 @@ static void fk_branch_set(fk_branch *b, fk_object *child) {
 static void fk_run_copy(fk_run *target, int at, const fk_run *run, int from, int to) {
     uint64_t *keys = fk_run_keys(target) + at, *values = fk_run_values(target) + at;
     const uint64_t *old_keys = fk_run_keys(run) + from, *old_values = fk_run_values(run) + from;
+    /* Counting touches every child, each in a place of its own: ask for all at once. */
+    for (int i = 0; i < to - from; i++)
+        if (fk_is_counted(old_values[i])) FK_PREFETCH(fk_pointer(old_values[i]));
     for (int i = 0; i < to - from; i++) {
         fk_key_retain(keys[i] = old_keys[i]);
         fk_retain(values[i] = old_values[i]);
@@ -346,7 +407,7 @@ static void fk_run_move(fk_run *target, int at, const fk_run *run, int from, int
     memcpy(fk_run_values(target) + at, fk_run_values(run) + from, (size_t)(to - from) * 8);
 }
 /* Free a run whose entries were moved away. */
-static void fk_run_discard(fk_run *run) { fk_object_free(&run->head, fk_run_size(run->head.capacity)); }
+static void fk_run_discard(fk_run *run) { fk_part_free(&run->head, fk_run_size(run->head.capacity)); }
 
 /* The run (owned) as one that may be changed: itself, or a copy of it. */
 static fk_run *fk_run_unshare(fk_run *run) {
@@ -531,7 +592,7 @@ static fk_object *fk_inner_set(fk_inner *inner, fk_key k, uint64_t sort, fk_word
         memmove(&inner->branches[i], &inner->branches[i + 1],
                 (size_t)(count - i - 1) * sizeof(fk_branch));
         if (--inner->head.count) return &inner->head;
-        fk_object_free(&inner->head, fk_inner_size(inner->head.capacity));
+        fk_part_free(&inner->head, fk_inner_size(inner->head.capacity));
         return NULL;
     }
     fk_branch_set(&inner->branches[i], child);
@@ -551,7 +612,7 @@ static fk_object *fk_inner_set(fk_inner *inner, fk_key k, uint64_t sort, fk_word
             memcpy(larger->branches + at + 1, inner->branches + at,
                    (size_t)(count - at) * sizeof(fk_branch));
             larger->total = inner->total;
-            fk_object_free(&inner->head, fk_inner_size(inner->head.capacity));
+            fk_part_free(&inner->head, fk_inner_size(inner->head.capacity));
         } else {
             memmove(larger->branches + at + 1, larger->branches + at,
                     (size_t)(count - at) * sizeof(fk_branch));

@@ -122,8 +122,8 @@ typedef struct {
     char text[1];
 } fk_heap_key;
 
-#define FK_FAN_OUT 32
-#define FK_MAX_HEIGHT 12
+#define FK_FAN_OUT 16
+#define FK_MAX_HEIGHT 16 /* parts are at least a quarter full: 4 to the 16th children and more */
 
 /* ---- value words ------------------------------------------------------- */
 
