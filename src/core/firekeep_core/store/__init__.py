@@ -1,0 +1,1 @@
+"""What is on disk: its row keys, its records, and which queries it holds."""
