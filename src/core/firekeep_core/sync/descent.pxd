@@ -2,6 +2,7 @@ from ..snap.word cimport fk_word
 from .part cimport Part
 from .sync_point cimport SyncPoint
 from .view cimport View
+from .unstored cimport Unstored
 from .write_tree cimport WriteTree
 
 cimport cython
@@ -11,6 +12,7 @@ cimport cython
 cdef class Descent:
     cdef WriteTree writes
     cdef set sent                   # ids of sent writes that hold increments
+    cdef Unstored unstored
 
     cdef int accept(self, View view, Part part, bint tagged)
     cdef int assume(self, View view, Part part)

@@ -19,6 +19,7 @@ from .part cimport (
     parts_for,
 )
 from .sync_point cimport SyncPoint
+from .unstored cimport Unstored
 from .view cimport NOTHING, WHOLE, View
 from .write_tree cimport Reading, WriteTree, resolve
 
@@ -26,9 +27,12 @@ from .write_tree cimport Reading, WriteTree, resolve
 cdef class Descent:
     """Carries operations down one tree, whose pending writes it consults."""
 
-    def __init__(self, WriteTree writes not None, set sent not None):
+    def __init__(
+        self, WriteTree writes not None, set sent not None, Unstored unstored not None
+    ):
         self.writes = writes
         self.sent = sent
+        self.unstored = unstored
 
     cdef list visit(
         self,
@@ -164,6 +168,8 @@ cdef class Descent:
         if from_server:
             absorb(view, expected)
             whole = view.evict() or whole
+        if from_server or step == LISTEN_COMPLETE:
+            self.unstored.touch(view)
         return refresh(self.writes, view, origin, None if whole else touched)
 
     cdef int accept(self, View view, Part part, bint tagged):

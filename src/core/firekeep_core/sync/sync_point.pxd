@@ -23,4 +23,5 @@ cdef class SyncPoint:
     cdef list in_key_order(self)
 
 cdef void inherit(View heir, View view)
-cdef void hand_down(SyncPoint point, View cover)
+# appends to `heirs` the views that hold data from now on
+cdef void hand_down(SyncPoint point, View cover, list heirs)

@@ -93,9 +93,12 @@ cdef void inherit(View heir, View view):
     heir.assumed_complete = view.assumed_complete
     heir.vacant = view.vacant
     heir.absorbed = view.absorbed
+    if view.is_stored:
+        heir.store_as_held()
+    heir.told_complete = view.told_complete
 
 
-cdef void hand_down(SyncPoint point, View cover):
+cdef void hand_down(SyncPoint point, View cover, list heirs):
     """Leave a departing cover's data to the views that it covered."""
     cdef View view, primary = point.primary()
     cdef SyncPoint child
@@ -109,9 +112,12 @@ cdef void hand_down(SyncPoint point, View cover):
                 ),
                 True,
             )
+            heirs.append(view)
             view.absorbed = cover.absorbed
+            if cover.is_stored:
+                view.store_as_held()
             view.covered = False
             view.spread = True
     if primary is None and point.children is not None:
         for child in point.in_key_order():
-            hand_down(child, cover)
+            hand_down(child, cover, heirs)

@@ -5,6 +5,7 @@ from ..snap.path cimport Path
 from ..snap.word cimport fk_key, fk_word
 from .descent cimport Descent
 from .sync_point cimport SyncPoint
+from .unstored cimport Unstored
 from .view cimport View
 from .write_tree cimport Reading, WriteEntry, WriteTree
 
@@ -21,12 +22,18 @@ cdef class SyncTree:
     cdef set hidden                 # ids of writes that are not shown
     cdef set sent                   # ids of sent writes that hold increments
     cdef set unknown_tags
+    cdef Unstored unstored
 
     cdef View create(self, SyncPoint point, Path path, QueryParams params)
     cdef void learn(self, SyncPoint point, View view)
     cdef View cover_of(self, Path path, Py_ssize_t *depth)
     cdef SyncPoint find_point(self, Path path)
     cdef list remove_view(self, SyncPoint point, View view, bint stop)
+    cdef void track(self, SyncPoint point, View view, bint is_active)
+    cdef View holder_of(self, Path path, QueryParams params)
+    cdef void forget_stored_below(self, SyncPoint point)
+    cdef bint is_held(self, Path path)
+    cdef Node with_held(self, Path path, Node node)
     cdef list apply_untagged(self, Operation operation)
     cdef list apply_tagged(self, Operation operation)
     cdef void forget(self, long write_id)

@@ -15,7 +15,7 @@ Source: sync-engine §4, §10.7.
 
 from ..operation.operation cimport ListenComplete, Merge, Operation, Overwrite, RangeMerge
 from ..operation.range_merge cimport merge_ranges
-from ..query.params cimport QueryParams
+from ..query.params cimport DEFAULT, QueryParams
 from ..snap.node cimport Node, new_node
 from ..snap.path cimport Path
 from ..snap.word cimport (
@@ -44,8 +44,11 @@ from .part cimport (
     part_of,
 )
 from .sync_point cimport SyncPoint, hand_down, inherit
-from .view cimport HEAD, WHOLE, Registration, View
+from .view cimport HEAD, WHOLE, Registration, View, with_children_of
+from .unstored cimport Unstored
 from .write_tree cimport Reading, WriteEntry, WriteTree
+
+from ..operation.cache_change import CacheChange, CachedQuery, Track
 
 
 cdef class SyncTree:
@@ -61,7 +64,8 @@ cdef class SyncTree:
         self.by_tag = {}
         self.hidden = set()
         self.sent = set()
-        self.descent = Descent(self.writes, self.sent)
+        self.unstored = Unstored()
+        self.descent = Descent(self.writes, self.sent, self.unstored)
         self.unknown_tags = set()
 
     @property
@@ -108,6 +112,7 @@ cdef class SyncTree:
             self.last_tag += 1
             view.tag = self.last_tag
             self.by_tag[view.tag] = view
+        self.track(point, view, True)
         point.views.append(view)
         if cover is not None:
             view.covered = True
@@ -139,6 +144,8 @@ cdef class SyncTree:
                     word = get_path(other.server, path.words + i, path.length - i)
                     view.take_server(word, other.confirmed)
                     view.absorbed = other.absorbed
+                    if other.is_stored and other.stored == other.server:
+                        view.store_as_held()
                     return
                 if i < path.length and not fk_is_empty(fk_child(other.server, path.words[i])):
                     word = get_path(other.server, path.words + i, path.length - i)
@@ -192,19 +199,26 @@ cdef class SyncTree:
         return self.remove_view(point, view, True)
 
     cdef list remove_view(self, SyncPoint point, View view, bint stop):
-        cdef list changes = []
+        cdef list changes = [], heirs = []
         cdef View primary = point.primary()
         cdef View heir
         cdef SyncPoint above
         cdef bint alone
+        if stop:
+            self.unstored.leave(view)
+        else:
+            view.is_stored = False  # what the server denies is not kept
         point.views.remove(view)
+        self.track(point, view, False)
         self.by_tag.pop(view.tag, None)
         if view is primary:
             heir = point.primary()
             if heir is not None:
                 inherit(heir, view)
             elif view.covers() and not view.covered:
-                hand_down(point, view)
+                hand_down(point, view, heirs)
+                for heir in heirs:
+                    self.unstored.touch(heir)
         if view.loads_all and point.primary() is None:
             alone = True
             above = point.parent
@@ -343,6 +357,7 @@ cdef class SyncTree:
         absorb(view, expected)
         if not touched and not whole:
             return []
+        self.unstored.touch(view)
         return refresh(self.writes, view, "server", None if view.evict() or whole else touched)
 
     # ---- the user ----------------------------------------------------------------
@@ -468,6 +483,144 @@ cdef class SyncTree:
                 return FK_EMPTY
             i += 1
 
+    # ---- the disk ------------------------------------------------------------------
+
+    def keep(self) -> None:
+        """From now on, note what the cache on disk has to be told; before anything else."""
+        self.unstored.is_kept = True
+
+    @property
+    def has_unstored(self) -> bool:
+        """Whether there is something that the cache on disk has not been told."""
+        return not self.unstored.is_empty()
+
+    def take_unstored(self) -> list[CacheChange]:
+        """Return what the cache on disk has to be told, as one unit; it counts as told."""
+        return self.unstored.take()
+
+    def note(self, change: CacheChange) -> None:
+        """Add to that."""
+        self.unstored.note(change)
+
+    def forget_stored(self) -> None:
+        """Note that the disk holds nothing any more: all that is live has to be told again."""
+        self.unstored.views = []
+        self.unstored.changes = []
+        self.forget_stored_below(self.root)
+
+    cdef void forget_stored_below(self, SyncPoint point):
+        cdef View view, primary = point.primary()
+        cdef SyncPoint child
+        for view in point.views:
+            if view is primary or not view.loads_all:
+                self.unstored.note(
+                    Track(view.path, DEFAULT if view.loads_all else view.params, True)
+                )
+            view.is_stored = False
+            view.told_complete = False
+            view.touched = 0
+            self.unstored.touch(view)
+        if point.children is not None:
+            for child in point.in_key_order():
+                self.forget_stored_below(child)
+
+    cdef void track(self, SyncPoint point, View view, bint is_active):
+        """Note that a query has come or gone; whole views of one location are one query."""
+        if self.unstored.is_kept and not (view.loads_all and point.primary() is not None):
+            self.unstored.note(
+                Track(view.path, DEFAULT if view.loads_all else view.params, is_active)
+            )
+
+    cdef View holder_of(self, Path path, QueryParams params):
+        """The view that holds, or is to hold, the data of a listen; None if it is gone."""
+        cdef SyncPoint point = self.find_point(path)
+        if point is None:
+            return None
+        return point.primary() if params.loads_all else point.find(params)
+
+    def needs_load(self, Path path not None, QueryParams params not None) -> bool:
+        """Return whether a listen's data are not known, so that the disk should be asked."""
+        cdef View view = self.holder_of(path, params)
+        return (
+            self.unstored.is_kept
+            and view is not None
+            and not view.covered
+            and not view.server_complete
+        )
+
+    def load(
+        self,
+        Path path not None,
+        QueryParams params not None,
+        cached: CachedQuery | None,
+        list writes not None,
+    ) -> list[Event]:
+        """Take in what the disk knows of a listen, and queued writes of an earlier time.
+
+        ``writes`` are ids and their (path, node) parts. What has been heard from the server
+        meanwhile counts for more than what was read.
+        """
+        cdef View view = self.holder_of(path, params)
+        cdef list events = []
+        cdef list parts = []
+        cdef Node node
+        for write_id, write_parts in writes:
+            self.writes.restore(write_id, write_parts)
+            parts += [part_of(place, node) for place, node in write_parts]
+        if cached is not None and view is not None and not view.covered:
+            if not view.server_complete:
+                node = cached.node
+                view.take_loaded(node.word, cached.is_complete, cached.is_filtered)
+                if cached.is_complete:
+                    self.unstored.touch(view)
+                events = self.run(LOCAL, [part_of(path, new_node(FK_EMPTY))], "server")
+        return events + self.run(LOCAL, parts, "local") if parts else events
+
+    def assumed(self, long write_id) -> list[tuple[Path, Node]]:
+        """Return what an acknowledged write leaves where no live query brings the data.
+
+        To be asked before ``acknowledge``. Increments over an unknown value are left out: what
+        came of them is not known.
+        """
+        cdef Part part
+        cdef list found = []
+        cdef Path path
+        cdef Py_ssize_t length
+        if not self.unstored.is_kept or write_id in self.hidden:
+            return found
+        for part in self.effects(write_id):
+            path = part.path
+            length = path.length
+            if part.entry.priority or part.entry.increments is not None or self.is_held(path):
+                continue
+            found.append((path, self.with_held(path, part.node)))
+        return found
+
+    cdef bint is_held(self, Path path):
+        """Whether a live query brings what the server has at ``path``."""
+        cdef SyncPoint point = self.root
+        cdef View view
+        cdef Py_ssize_t i = 0
+        while point is not None:
+            for view in point.views:
+                if view.covered or view.loads_all:
+                    return True
+                if i < path.length and not fk_is_empty(fk_child(view.server, path.words[i])):
+                    return True
+            if i == path.length:
+                return False
+            point = point.child(path.words[i])
+            i += 1
+        return False
+
+    cdef Node with_held(self, Path path, Node node):
+        """``node`` at ``path``, but with what the server said where somebody listens below."""
+        cdef SyncPoint point = self.find_point(path)
+        if point is None:
+            return node
+        retain(node.word)
+        return new_node(lay_held(point, path.length, node.word))
+
     # ---- questions ---------------------------------------------------------------
 
     def server_node(self, Path path not None, QueryParams params not None) -> Node:
@@ -544,3 +697,40 @@ cdef class SyncTree:
         return self.descent.visit(
             self.root, 0, step, parts, origin, False, False, FK_EMPTY, FK_EMPTY
         )
+
+
+cdef fk_word lay_held(SyncPoint point, Py_ssize_t depth, fk_word word):
+    """``word`` (owned), which lies ``depth`` keys deep, with the data of complete views below."""
+    cdef View view
+    cdef SyncPoint child
+    cdef fk_word held
+    for view in point.views:
+        if view.covered or not view.server_complete:
+            continue
+        if view.loads_all:
+            release(word)
+            retain(view.server)
+            return view.server
+        word = with_children_of(word, view.server)
+    if point.children is not None:
+        for child in point.in_key_order():
+            if not holds_below(child):
+                continue
+            held = fk_child(word, child.key)
+            retain(held)
+            word = set_child(word, child.key, lay_held(child, depth + 1, held))
+    return word
+
+
+cdef bint holds_below(SyncPoint point):
+    """Whether a complete view lies at or below the point."""
+    cdef View view
+    cdef SyncPoint child
+    for view in point.views:
+        if not view.covered and view.server_complete:
+            return True
+    if point.children is not None:
+        for child in point.in_key_order():
+            if holds_below(child):
+                return True
+    return False

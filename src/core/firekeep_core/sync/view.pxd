@@ -32,6 +32,12 @@ cdef class View:
     cdef bint assumed_complete
     cdef set vacant                 # keys on show of which the server says that nothing is there
     cdef set absorbed               # Increments that `server` includes, or None
+    # What the cache on disk was last told of `server`; see unstored.
+    cdef fk_word stored             # owned
+    cdef bint is_stored             # `stored` is what the disk holds
+    cdef bint held_stored           # the disk knows which children the query holds
+    cdef bint told_complete
+    cdef long touched               # when the server last spoke of it; 0: nothing to tell
     # A complete view of the whole location lies here or above: its data are this view's.
     cdef bint covered
     cdef bint spread                # all views that this one covers know that they are covered
@@ -51,6 +57,8 @@ cdef class View:
     cdef void assume(self, const fk_key *path, Py_ssize_t length, fk_word word)
     cdef void forget_server(self)
     cdef void take_server(self, fk_word server, bint confirmed)
+    cdef void take_loaded(self, fk_word loaded, bint complete, bint filtered)
+    cdef void store_as_held(self)
     cdef bint is_whole(self)
     cdef bint covers(self)
     cdef void hear(self, fk_key key)
@@ -73,6 +81,9 @@ cdef class View:
     cdef fk_word filtered(self, fk_word word)
     cdef void put_into_window(self)
 
+
+# `word` (owned) with each child of `other` (borrowed) in the place of its own
+cdef fk_word with_children_of(fk_word word, fk_word other)
 
 cdef enum Accepted:
     NOTHING = 0

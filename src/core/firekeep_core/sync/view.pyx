@@ -65,6 +65,7 @@ cdef class View:
         self.assumed = FK_EMPTY
         self.full = FK_EMPTY
         self.shown = FK_EMPTY
+        self.stored = FK_EMPTY
 
     def __init__(self, Path path, QueryParams params):
         self.path = path
@@ -80,6 +81,7 @@ cdef class View:
         release(self.assumed)
         release(self.full)
         release(self.shown)
+        release(self.stored)
 
     # ---- registrations --------------------------------------------------------
 
@@ -161,8 +163,13 @@ cdef class View:
     cdef void forget_server(self):
         release(self.server)
         release(self.assumed)
+        release(self.stored)
         self.server = FK_EMPTY
         self.assumed = FK_EMPTY
+        self.stored = FK_EMPTY
+        self.is_stored = False
+        self.held_stored = False
+        self.told_complete = False
         self.server_complete = False
         self.server_filtered = False
         self.confirmed = False
@@ -177,6 +184,45 @@ cdef class View:
         self.server = server
         self.server_complete = True
         self.confirmed = confirmed
+
+    cdef void store_as_held(self):
+        """Take it that the disk holds exactly what the view does."""
+        retain(self.server)
+        release(self.stored)
+        self.stored = self.server
+        self.is_stored = True
+
+    cdef void take_loaded(self, fk_word loaded, bint complete, bint filtered):
+        """Hold what the disk knows (borrowed), under all that was heard since it was read."""
+        cdef fk_word merged = loaded
+        cdef fk_key key
+        retain(merged)
+        if self.assumed_complete:
+            retain(self.assumed)
+            release(merged)
+            merged = self.assumed
+        else:
+            merged = with_children_of(merged, self.assumed)
+        merged = with_children_of(merged, self.server)
+        for word in self.vacant:
+            key = word
+            if fk_is_empty(fk_child(self.server, key)):
+                if fk_is_empty(fk_child(self.assumed, key)):
+                    merged = set_child(merged, key, FK_EMPTY)
+        if not complete:
+            release(self.server)
+            self.server = merged
+            return
+        self.take_server(merged, False)
+        release(merged)
+        self.server_filtered = filtered
+        retain(loaded)
+        release(self.stored)
+        self.stored = loaded
+        self.is_stored = True
+        self.held_stored = filtered
+        self.told_complete = True
+        self.evict()
 
     cdef bint is_whole(self):
         """Whether ``server`` is everything that the server has here."""
@@ -212,21 +258,11 @@ cdef class View:
 
     cdef fk_word known(self):
         """All that the server holds or is assumed to hold; owned."""
-        cdef fk_cursor cursor
-        cdef fk_word word
         if fk_is_empty(self.assumed):
             retain(self.server)
             return self.server
-        word = self.assumed
-        retain(word)
-        if fk_is_map(self.server):
-            fk_cursor_start(&cursor, self.server, False)
-            while True:
-                retain(fk_cursor_value(&cursor))
-                word = set_child(word, fk_cursor_key(&cursor), fk_cursor_value(&cursor))
-                if not fk_cursor_next(&cursor):
-                    break
-        return word
+        retain(self.assumed)
+        return with_children_of(self.assumed, self.server)
 
     cdef int accept(self, const fk_key *path, Py_ssize_t length, fk_word word, bint tagged):
         """Take in that all of ``path``, relative to here, is ``word`` (borrowed).
@@ -616,6 +652,19 @@ cdef fk_word update_at(fk_word word, const fk_key *path, Py_ssize_t length, fk_w
         retain(target)
         return set_path(word, path, length - 1, set_priority(target, value))
     return set_path(word, path, length, value)
+
+
+cdef fk_word with_children_of(fk_word word, fk_word other):
+    """``word`` (owned) with each child of ``other`` (borrowed) in the place of its own."""
+    cdef fk_cursor cursor
+    if not fk_is_map(other):
+        return word
+    fk_cursor_start(&cursor, other, False)
+    while True:
+        retain(fk_cursor_value(&cursor))
+        word = set_child(word, fk_cursor_key(&cursor), fk_cursor_value(&cursor))
+        if not fk_cursor_next(&cursor):
+            return word
 
 
 cdef fk_word fk_at(fk_word word, const fk_key *path, Py_ssize_t length) noexcept:

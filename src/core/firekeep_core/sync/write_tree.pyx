@@ -182,6 +182,19 @@ cdef class WriteTree:
         ]
         self.records[write_id] = entries[0] if len(entries) == 1 else entries
 
+    def restore(self, long write_id, list parts) -> None:
+        """Add a write of an earlier time among those that are there already."""
+        cdef Path path
+        cdef Node node
+        if write_id in self.records:
+            raise ValueError(f"write id {write_id} is there already")
+        self.last_id = max(self.last_id, write_id)
+        cdef list entries = [
+            self.insert(write_id, position, path, node.word, True)
+            for position, (path, node) in enumerate(parts)
+        ]
+        self.records[write_id] = entries[0] if len(entries) == 1 else entries
+
     cdef list entries(self, write_id):
         """The entries of a write, one for each of its paths, in their order."""
         record = self.records[write_id]
@@ -223,12 +236,13 @@ cdef class WriteTree:
         if entry.priority:
             if node.priorities is None:
                 node.priorities = []
-            node.priorities.append(entry)
+            put_in_order(node.priorities, entry)
         else:
             if node.entries is None:
                 node.entries = []
-            node.entries.append(entry)
-            if not is_plain_increment(entry):
+            if not put_in_order(node.entries, entry):
+                count_tail(node)
+            elif not is_plain_increment(entry):
                 node.tail_count = 0
                 node.tail_sum = 0
             elif not extend_tail(node, entry):
@@ -378,6 +392,17 @@ cdef class WriteTree:
         cdef long after = -1
         cdef fk_word base = self.cover(path, length, server, LONG_MAX, reading, &after)
         return relayer(self.find(path, length), base, after, shown, below, depth, reading)
+
+
+cdef bint put_in_order(list entries, WriteEntry entry):
+    """Add an entry where its id belongs; whether that is the end."""
+    cdef Py_ssize_t at = len(entries)
+    entries.append(entry)
+    while at > 0 and (<WriteEntry>entries[at - 1]).id > entry.id:
+        entries[at] = entries[at - 1]
+        at -= 1
+    entries[at] = entry
+    return at == len(entries) - 1
 
 
 cdef WriteNode above(WriteNode node):

@@ -1,0 +1,215 @@
+"""``Unstored``: what the cache on disk has yet to be told of a sync tree's data.
+
+Each view that holds data of its own remembers the value that it last handed over.
+Values are immutable and share their structure, so the difference is found by
+identity, in proportion to what changed, however many messages brought it; and a
+message costs no more than a mark on the view.
+
+Source: sync-engine §8.6, §10.4 (W-41).
+"""
+
+from ..operation.cache_change import Complete, Hold, Replace
+from ..query.params cimport DEFAULT
+from ..snap.node cimport new_node
+from ..snap.path cimport Path, path_from_words
+from ..snap.word cimport (
+    FK_EMPTY,
+    equal,
+    fk_child,
+    fk_compare_keys,
+    fk_cursor,
+    fk_cursor_key,
+    fk_cursor_next,
+    fk_cursor_skip_shared,
+    fk_cursor_start,
+    fk_cursor_value,
+    fk_is_empty,
+    fk_is_map,
+    fk_key,
+    fk_priority,
+    fk_word,
+    key_from_str,
+    key_to_str,
+    release,
+    retain,
+    size_bytes,
+)
+from .view cimport View
+
+cdef fk_key PRIORITY_KEY = key_from_str(".priority")
+
+# What is smaller than about one row of the store is handed over whole.
+cdef size_t WHOLE_UP_TO_BYTES = 4096
+
+
+cdef class Unstored:
+    """Marks of views, and changes noted on the way; taken as one when the disk is ready."""
+
+    def __cinit__(self):
+        self.views = []
+        self.changes = []
+
+    def is_empty(self) -> bool:
+        return not self.views and not self.changes
+
+    def take(self) -> list:
+        """Return what there is to tell, oldest first, and count it as told."""
+        cdef View view
+        cdef list views = self.views
+        self.views = []
+        views.sort(key=by_touch)
+        for view in views:
+            self.collect(view)
+        changes = self.changes
+        self.changes = []
+        return changes
+
+    cdef void touch(self, View view):
+        """Mark a view whose data the server has just changed or confirmed."""
+        if not self.is_kept:
+            return
+        if not view.touched:
+            self.views.append(view)
+        self.last_touch += 1
+        view.touched = self.last_touch
+
+    cdef void note(self, object change):
+        if self.is_kept:
+            self.changes.append(change)
+
+    cdef void leave(self, View view):
+        """Tell what a departing view still holds alone."""
+        if self.is_kept:
+            self.collect(view)
+
+    cdef void collect(self, View view):
+        cdef object params
+        view.touched = 0
+        if view.covered or not view.server_complete:
+            return
+        if view.loads_all:
+            params = DEFAULT
+            if view.is_stored:
+                add_differences(self.changes, view.path, view.stored, view.server)
+            else:
+                retain(view.server)
+                self.changes.append(Replace(view.path, new_node(view.server)))
+        elif view.server_filtered:
+            params = view.params
+            self.collect_held(view)
+        else:
+            return  # what others brought is theirs to tell, until the query's own data come
+        retain(view.server)
+        release(view.stored)
+        view.stored = view.server
+        view.is_stored = True
+        if view.confirmed and not view.told_complete:
+            view.told_complete = True
+            self.changes.append(Complete(view.path, params))
+
+    cdef void collect_held(self, View view):
+        """Tell which children a query with a window holds, and what changed in them."""
+        cdef list added = [], removed = []
+        cdef bint is_all = not (view.is_stored and view.held_stored)
+        cdef fk_word old = view.stored if view.is_stored else FK_EMPTY
+        add_child_differences(
+            self.changes, view.path, old, view.server, None if is_all else added, removed
+        )
+        if is_all:
+            added = keys_of(view.server)
+            removed = []
+        if added or removed or is_all:
+            self.changes.append(Hold(view.path, view.params, added, removed, is_all))
+        view.held_stored = True
+
+
+def by_touch(View view not None) -> int:
+    return view.touched
+
+
+cdef list keys_of(fk_word word):
+    cdef fk_cursor cursor
+    cdef list keys = []
+    if fk_is_map(word):
+        fk_cursor_start(&cursor, word, False)
+        while True:
+            keys.append(key_to_str(fk_cursor_key(&cursor)))
+            if not fk_cursor_next(&cursor):
+                break
+    return keys
+
+
+cdef Path below(Path path, fk_key key):
+    cdef fk_key step[1]
+    step[0] = key
+    return path.child(path_from_words(step, 1))
+
+
+cdef void add_differences(list changes, Path path, fk_word old, fk_word new):
+    """Append what makes ``new`` of ``old`` (both borrowed) at ``path``."""
+    if old == new:
+        return
+    if (
+        not fk_is_map(old)
+        or not fk_is_map(new)
+        or size_bytes(old) <= WHOLE_UP_TO_BYTES
+        or size_bytes(new) <= WHOLE_UP_TO_BYTES
+    ):
+        if not equal(old, new):
+            retain(new)
+            changes.append(Replace(path, new_node(new)))
+        return
+    if not equal(fk_priority(old), fk_priority(new)):
+        retain(fk_priority(new))
+        changes.append(Replace(below(path, PRIORITY_KEY), new_node(fk_priority(new))))
+    add_child_differences(changes, path, old, new, None, None)
+
+
+cdef void add_child_differences(
+    list changes, Path path, fk_word old, fk_word new, list added, list removed
+):
+    """As ``add_differences`` for the children, in key order.
+
+    With ``removed``, children that are gone are named there rather than emptied.
+    """
+    cdef fk_cursor a, b
+    cdef bint more_old = fk_is_map(old), more_new = fk_is_map(new)
+    cdef int order
+    cdef fk_key key
+    if more_old:
+        fk_cursor_start(&a, old, False)
+    if more_new:
+        fk_cursor_start(&b, new, False)
+    while more_old or more_new:
+        if more_old and more_new:
+            if fk_cursor_skip_shared(&a, &b):
+                more_old = fk_cursor_next(&a)
+                more_new = fk_cursor_next(&b)
+                continue
+            order = fk_compare_keys(fk_cursor_key(&a), fk_cursor_key(&b))
+        else:
+            order = -1 if more_old else 1
+        if order == 0:
+            if fk_cursor_value(&a) != fk_cursor_value(&b):
+                add_differences(
+                    changes,
+                    below(path, fk_cursor_key(&a)),
+                    fk_cursor_value(&a),
+                    fk_cursor_value(&b),
+                )
+            more_old = fk_cursor_next(&a)
+            more_new = fk_cursor_next(&b)
+        elif order < 0:
+            key = fk_cursor_key(&a)
+            if removed is None:
+                changes.append(Replace(below(path, key), new_node(FK_EMPTY)))
+            else:
+                removed.append(key_to_str(key))
+            more_old = fk_cursor_next(&a)
+        else:
+            key = fk_cursor_key(&b)
+            retain(fk_cursor_value(&b))
+            changes.append(Replace(below(path, key), new_node(fk_cursor_value(&b))))
+            if added is not None:
+                added.append(key_to_str(key))
+            more_new = fk_cursor_next(&b)
