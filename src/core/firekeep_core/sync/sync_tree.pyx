@@ -48,7 +48,7 @@ from .view cimport HEAD, WHOLE, Registration, View, with_children_of
 from .unstored cimport Unstored
 from .write_tree cimport Reading, WriteEntry, WriteTree
 
-from ..operation.cache_change import CacheChange, CachedQuery, Track
+from ..operation.cache_change import Assume, CacheChange, CachedQuery, Track
 
 
 cdef class SyncTree:
@@ -573,8 +573,37 @@ cdef class SyncTree:
                 view.take_loaded(node.word, cached.is_complete, cached.is_filtered)
                 if cached.is_complete:
                     self.unstored.touch(view)
+                    self.teach(self.find_point(path), view)
                 events = self.run(LOCAL, [part_of(path, new_node(FK_EMPTY))], "server")
         return events + self.run(LOCAL, parts, "local") if parts else events
+
+    cdef void teach(self, SyncPoint point, View teacher):
+        """Let incomplete views at and below a point know what one there has learnt of the disk.
+
+        They have no listen of their own while a whole view lies above them, and ask no disk.
+        """
+        cdef View view
+        cdef SyncPoint child
+        cdef Py_ssize_t depth = teacher.path.length
+        for view in point.views:
+            if view is teacher or view.covered or view.server_complete:
+                continue
+            if teacher.server_filtered and (
+                view.path.length == depth
+                or fk_is_empty(fk_child(teacher.server, view.path.words[depth]))
+            ):
+                continue
+            if view.loads_all and view is not point.primary():
+                continue
+            view.take_loaded(
+                get_path(teacher.server, view.path.words + depth, view.path.length - depth),
+                True,
+                False,
+            )
+            self.unstored.touch(view)
+        if point.children is not None:
+            for child in point.in_key_order():
+                self.teach(child, teacher)
 
     def assumed(self, long write_id) -> list[tuple[Path, Node]]:
         """Return what an acknowledged write leaves where no live query brings the data.
@@ -595,6 +624,17 @@ cdef class SyncTree:
                 continue
             found.append((path, self.with_held(path, part.node)))
         return found
+
+    def note_answer(self, Path path not None, QueryParams params not None, Node node) -> None:
+        """Have the disk told what the server said of a query that nobody listens to."""
+        if not self.unstored.is_kept or self.is_held(path):
+            return
+        if self.holder_of(path, params) is not None:
+            return  # its own listen brings the same
+        if params.loads_all:
+            self.unstored.note(Assume(path, self.with_held(path, node)))
+        else:
+            self.unstored.note_window(path, params, params.filter(node))
 
     cdef bint is_held(self, Path path):
         """Whether a live query brings what the server has at ``path``."""

@@ -1,3 +1,6 @@
+from ..query.params cimport QueryParams
+from ..snap.node cimport Node
+from ..snap.path cimport Path
 from .view cimport View
 
 cimport cython
@@ -12,6 +15,7 @@ cdef class Unstored:
 
     cdef void touch(self, View view)
     cdef void note(self, object change)
+    cdef void note_window(self, Path path, QueryParams params, Node node)
     cdef void leave(self, View view)
     cdef void collect(self, View view)
     cdef void collect_held(self, View view)

@@ -8,9 +8,9 @@ message costs no more than a mark on the view.
 Source: sync-engine §8.6, §10.4 (W-41).
 """
 
-from ..operation.cache_change import Complete, Hold, Replace
-from ..query.params cimport DEFAULT
-from ..snap.node cimport new_node
+from ..operation.cache_change import Complete, Hold, Replace, Track
+from ..query.params cimport DEFAULT, QueryParams
+from ..snap.node cimport Node, new_node
 from ..snap.path cimport Path, path_from_words
 from ..snap.word cimport (
     FK_EMPTY,
@@ -76,6 +76,13 @@ cdef class Unstored:
     cdef void note(self, object change):
         if self.is_kept:
             self.changes.append(change)
+
+    cdef void note_window(self, Path path, QueryParams params, Node node):
+        """Tell of the children of a query that is not listened to."""
+        self.changes.append(Track(path, params, False))
+        add_child_differences(self.changes, path, FK_EMPTY, node.word, None, None)
+        self.changes.append(Hold(path, params, keys_of(node.word), [], True))
+        self.changes.append(Complete(path, params))
 
     cdef void leave(self, View view):
         """Tell what a departing view still holds alone."""

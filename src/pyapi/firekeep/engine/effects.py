@@ -2,6 +2,8 @@
 
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
+from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.path import Path
 from firekeep_core.sync.event import Event
 
 __all__ = [
@@ -12,10 +14,14 @@ __all__ = [
     "Effect",
     "FetchToken",
     "Handle",
+    "Load",
+    "LoadWrites",
     "Report",
     "ReportLevel",
     "Send",
     "StatusChanged",
+    "StoreCache",
+    "StoreWrites",
     "TokenKind",
     "Wake",
 ]
@@ -87,6 +93,40 @@ class StatusChanged(NamedTuple):
     """Publish the status as it is at this moment."""
 
 
+class StoreWrites(NamedTuple):
+    """Take what `Engine.take_journal_batch` gives to the queue on disk, and say when it is there.
+
+    Asked for once until that is called.
+    """
+
+
+class StoreCache(NamedTuple):
+    """Take what `Engine.take_cache_changes` gives to the cache on disk, and say when it is there.
+
+    Asked for once until that is called; there is no hurry.
+    """
+
+
+class Load(NamedTuple):
+    """Ask the disk what it knows of a query, and hand it to `Engine.loaded`.
+
+    What `StoreCache` was asked for before comes first.
+    """
+
+    path: Path
+    params: QueryParams
+    write_ids: list[int]
+    """The queued writes whose payload is needed with it."""
+    reader: object
+    """Who asked; to be handed back."""
+
+
+class LoadWrites(NamedTuple):
+    """Read payloads of queued writes, and hand them to `Engine.writes_loaded`."""
+
+    write_ids: list[int]
+
+
 class Report(NamedTuple):
     """Write to the log."""
 
@@ -95,5 +135,17 @@ class Report(NamedTuple):
 
 
 Effect: TypeAlias = (
-    Send | Deliver | Complete | Wake | Connect | Disconnect | FetchToken | StatusChanged | Report
+    Send
+    | Deliver
+    | Complete
+    | Wake
+    | Connect
+    | Disconnect
+    | FetchToken
+    | StatusChanged
+    | StoreWrites
+    | StoreCache
+    | Load
+    | LoadWrites
+    | Report
 )

@@ -10,16 +10,19 @@ from firekeep.engine.effects import (
     Deliver,
     Effect,
     Handle,
+    Load,
     StatusChanged,
+    StoreCache,
     TokenKind,
     Wake,
 )
 from firekeep.engine.exchange import Exchange
-from firekeep.engine.gets import GetResult, Gets, GetSource
+from firekeep.engine.gets import Get, GetResult, Gets, GetSource
 from firekeep.engine.info import Info
-from firekeep.engine.kept import KeptQueries
+from firekeep.engine.journal import Journal, JournalBatch
+from firekeep.engine.kept import KeptQueries, pinned_as
 from firekeep.engine.lingering import Lingering
-from firekeep.engine.listens import DEFAULT, Listens
+from firekeep.engine.listens import DEFAULT, Listen, Listens
 from firekeep.engine.overview import Overview
 from firekeep.engine.requests import (
     PendingWrite,
@@ -38,9 +41,11 @@ from firekeep.exceptions import (
     WriteCancelled,
 )
 from firekeep.url import DatabaseUrl
+from firekeep_core.operation.cache_change import CacheChange, CachedQuery, Clear, Concluded, Pin
+from firekeep_core.operation.queued_write import QueuedWrite, WriteEnvelope
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.node import EMPTY, Node
-from firekeep_core.snap.path import Path
+from firekeep_core.snap.path import ROOT, Path
 from firekeep_core.snap.server_value import contains_server_value, resolve_timestamps
 from firekeep_core.sync.event import KINDS
 from firekeep_core.sync.sync_tree import SyncTree
@@ -76,21 +81,28 @@ class Engine(Generic[WriteT]):
         *,
         has_auth: bool = False,
         has_app_check: bool = False,
+        has_disk: bool = False,
     ) -> None:
         self._write_type = write_type
         self._tree = SyncTree()
+        self._journal = Journal() if has_disk else None
+        if has_disk:
+            self._tree.keep()
+        self._is_cache_asked = False
         self._info = Info()
         self._requests = Requests(
             max_writes=config.max_pending_writes, max_bytes=config.max_pending_bytes
         )
-        self._listens = Listens(self._tree, self._requests)
+        self._listens = Listens(self._tree, self._requests, self._journal)
         self._lingering = Lingering(self._tree, self._listens, config.linger_s)
         self._transactions = Transactions(self._tree, self._requests, self._listens)
         self._disconnects = DisconnectOperations(self._tree)
         self._session = Session(
             url, config, self._requests, random, has_auth=has_auth, has_app_check=has_app_check
         )
-        self._gets = Gets(self._tree, self._requests, self._listens, self._session)
+        self._gets = Gets(
+            self._tree, self._requests, self._listens, self._session, self._journal
+        )
         self._kept = KeptQueries()
         self._exchange = Exchange(
             self._tree,
@@ -102,9 +114,16 @@ class Engine(Generic[WriteT]):
             self._info,
             self._kept,
             self._session,
+            self._journal,
         )
         self.overview = Overview(
-            self._tree, self._requests, self._listens, self._kept, self._session, self._exchange
+            self._tree,
+            self._requests,
+            self._listens,
+            self._kept,
+            self._session,
+            self._exchange,
+            self._journal,
         )
         self._max_transactions = config.max_pending_writes
         self._wake_at_s = _NEVER
@@ -127,17 +146,17 @@ class Engine(Generic[WriteT]):
         requests.check_room(size_bytes)
         shown = node
         has_increment = False
+        server_ms = self._exchange.server_time_ms(wall_ms)
         if contains_server_value(node):
-            shown = resolve_timestamps(node, self._exchange.server_time_ms(wall_ms))
+            shown = resolve_timestamps(node, server_ms)
             has_increment = contains_server_value(shown)
         write = self._write_type(
             requests.next_write_id(), path, "set", node, size_bytes, wall_ms, has_increment
         )
+        write.server_ms = server_ms
         events = self._tree.write(write.id, path, shown)
-        requests.add(write)
         out: list[Effect] = []
-        if requests.can_send:
-            self._exchange.send_write(write, out)
+        self._exchange.queue_write(write, out)
         if events:
             out.append(Deliver(events))
         if self._transactions.count:
@@ -167,17 +186,16 @@ class Engine(Generic[WriteT]):
         requests.check_room(size_bytes)
         shown = children
         has_increment = False
+        server_ms = self._exchange.server_time_ms(wall_ms)
         if any(contains_server_value(node) for node in nodes):
-            server_ms = self._exchange.server_time_ms(wall_ms)
             shown = [(child, resolve_timestamps(node, server_ms)) for child, node in children]
             has_increment = any(contains_server_value(node) for _, node in shown)
         write = self._write_type(
             requests.next_write_id(), path, "update", children, size_bytes, wall_ms, has_increment
         )
+        write.server_ms = server_ms
         events = self._tree.write_merge(write.id, path, shown)
-        requests.add(write)
-        if requests.can_send:
-            self._exchange.send_write(write, out)
+        self._exchange.queue_write(write, out)
         if events:
             out.append(Deliver(events))
         if self._transactions.count:
@@ -193,10 +211,11 @@ class Engine(Generic[WriteT]):
         out: list[Effect] = []
         if write.state != "queued" or self._requests.writes.get(write.id) is not write:
             return False, out
-        self._requests.remove(write)
-        events = self._tree.revert(write.id)
-        if events:
-            out.append(Deliver(events))
+        self._exchange.drop_write(write, out)
+        if write.is_loaded:
+            events = self._tree.revert(write.id)
+            if events:
+                out.append(Deliver(events))
         self._transactions.touch(write.path)
         out.append(Complete(write, None, WriteCancelled(f"write at {write.path} was cancelled")))
         self._end_turn(now_s, wall_ms, out)
@@ -209,7 +228,11 @@ class Engine(Generic[WriteT]):
         events = self._tree.revert_all()
         if events:
             out.append(Deliver(events))
-        for write in [*self._requests.purge(), *self._disconnects.purge()]:
+        writes = self._requests.purge()
+        if self._journal is not None:
+            for write in writes:
+                self._journal.remove(write, out)
+        for write in [*writes, *self._disconnects.purge()]:
             error = WriteCancelled(f"write_canceled: write at {write.path} was purged")
             out.append(Complete(write, None, error))
         self._transactions.end_all(
@@ -300,6 +323,7 @@ class Engine(Generic[WriteT]):
         else:
             events, changes = self._tree.add_registration(path, params, registration, kinds)
             self._listens.change(changes, out)
+            self._ask_cache(out)
         if events:
             out.append(Deliver(events))
         return out
@@ -333,10 +357,15 @@ class Engine(Generic[WriteT]):
         self._check_writable(path)
         if flag:
             kept = self._kept.add(path, params)
-            return [] if kept is None else self.add_listener(path, params, kept, KINDS["cancel"])
+            if kept is None:
+                return []
+            self._tree.note(Pin(path, pinned_as(params), True))
+            return self.add_listener(path, params, kept, KINDS["cancel"])
         kept = self._kept.remove(path, params)
         if kept is None:
             return []
+        if not self._kept.is_pinned(path, params):
+            self._tree.note(Pin(path, pinned_as(params), False))
         return self.remove_listener(path, params, kept, now_s, wall_ms)
 
     def get(
@@ -369,6 +398,8 @@ class Engine(Generic[WriteT]):
             return DatabaseClosed(f"the database was left before {path} was answered")
 
         writes = self._requests.purge()
+        for write in writes:
+            write.note_stored(error(write.path))
         waiting = [*writes, *self._disconnects.purge(), *self._requests.lost()]
         out += [
             Complete(write, None, error(write.path))
@@ -376,7 +407,9 @@ class Engine(Generic[WriteT]):
             if isinstance(write, PendingWrite)
         ]
         self._transactions.end_all(error)
-        unfinished = len(writes) + self._transactions.count
+        unfinished = self._transactions.count
+        if self._journal is None:
+            unfinished += len(writes)
         self._transactions.settle(0, out)
         self._gets.end_all(error, out)
         return unfinished, out
@@ -478,10 +511,146 @@ class Engine(Generic[WriteT]):
         """The sets and updates without an answer, by id, oldest first."""
         return cast("Mapping[int, WriteT]", self._requests.writes)
 
+    # The disk.
+    def restore(
+        self,
+        envelopes: Sequence[WriteEnvelope],
+        next_write_id: int,
+        pinned: Sequence[tuple[Path, QueryParams]],
+        now_s: float,
+        wall_ms: int,
+    ) -> list[Effect]:
+        """Take over what an earlier process left: its queue, in order, and its kept queries."""
+        assert self._journal is not None
+        out: list[Effect] = []
+        self._requests.continue_from(next_write_id)
+        writes: list[PendingWrite] = []
+        for envelope in envelopes:
+            write = self._write_type(
+                envelope.id,
+                envelope.path,
+                envelope.kind,
+                None,
+                envelope.size_bytes,
+                envelope.created_ms,
+                envelope.has_increment,
+            )
+            write.children = envelope.children
+            write.server_ms = envelope.server_ms
+            write.uid = envelope.owner
+            write.resent = envelope.maybe_sent
+            write.is_loaded = False
+            write.is_stored = True
+            self._requests.add(write)
+            writes.append(write)
+        self._journal.restore(writes)
+        for path, params in pinned:
+            kept = self._kept.add(path, params)
+            if kept is not None:
+                out += self.add_listener(path, params, kept, KINDS["cancel"])
+        self._end_turn(now_s, wall_ms, out)
+        return out
+
+    def take_journal_batch(self) -> JournalBatch:
+        """Return what the queue on disk is to do next."""
+        assert self._journal is not None
+        requests = self._requests
+        return self._journal.take(requests.last_write_id if requests.can_send else 0)
+
+    def journal_stored(
+        self, batch: JournalBatch, concluded: Sequence[int], now_s: float, wall_ms: int
+    ) -> list[Effect]:
+        """Note that a batch is on disk; of what it removed, `concluded` the cache has marked."""
+        assert self._journal is not None
+        out: list[Effect] = []
+        self._journal.stored(batch)
+        for write_id in concluded:
+            self._tree.note(Concluded(write_id))
+        self._exchange.send_unsent(out)
+        self._end_turn(now_s, wall_ms, out)
+        return out
+
+    def journal_failed(
+        self, batch: JournalBatch, failure: Exception, now_s: float, wall_ms: int
+    ) -> list[Effect]:
+        """Note that the disk did not take a batch; writes are sent without it for now."""
+        assert self._journal is not None
+        out: list[Effect] = []
+        self._journal.failed(batch, failure)
+        self._exchange.last_error = failure
+        self._exchange.send_unsent(out)
+        out.append(StatusChanged())
+        self._end_turn(now_s, wall_ms, out)
+        return out
+
+    def take_cache_changes(self) -> list[CacheChange]:
+        """Return what the cache on disk is to be told next, as one unit."""
+        self._is_cache_asked = False
+        return self._tree.take_unstored()
+
+    def cache_stored(self, acknowledged: Sequence[int]) -> list[Effect]:
+        """Note that the cache has the effects of acknowledged writes: the queue may let go."""
+        assert self._journal is not None
+        out: list[Effect] = []
+        self._journal.remove_stored(acknowledged, out)
+        return out
+
+    def cache_lost(self, acknowledged: Sequence[int]) -> list[Effect]:
+        """Note that the cache on disk is empty, or takes nothing: it is to be told all again."""
+        assert self._journal is not None
+        out: list[Effect] = []
+        self._tree.forget_stored()
+        for path, params in self._kept.queries():
+            self._tree.note(Pin(path, pinned_as(params), True))
+        self._journal.remove_stored(acknowledged, out)
+        self._ask_cache(out)
+        return out
+
+    def loaded(
+        self,
+        load: Load,
+        cached: CachedQuery | None,
+        writes: Sequence[QueuedWrite],
+        now_s: float,
+        wall_ms: int,
+    ) -> list[Effect]:
+        """Take in what the disk knows of a query, and the writes that were read with it."""
+        assert self._journal is not None
+        out: list[Effect] = []
+        parts = self._journal.loaded(writes, self._requests.writes)
+        reader = load.reader
+        known = cached if isinstance(reader, Listen) else None
+        events = self._tree.load(load.path, load.params, known, parts)
+        if events:
+            out.append(Deliver(events))
+        if isinstance(reader, Listen):
+            self._listens.loaded(reader, out)
+        elif isinstance(reader, Get):
+            self._gets.loaded(reader, cached, out)
+        self._transactions.touch(load.path)
+        self._exchange.send_unsent(out)
+        self._end_turn(now_s, wall_ms, out)
+        return out
+
+    def writes_loaded(
+        self, writes: Sequence[QueuedWrite], now_s: float, wall_ms: int
+    ) -> list[Effect]:
+        """Take in payloads of queued writes."""
+        assert self._journal is not None
+        out: list[Effect] = []
+        parts = self._journal.loaded(writes, self._requests.writes)
+        events = self._tree.load(ROOT, DEFAULT, None, parts)
+        if events:
+            out.append(Deliver(events))
+        self._exchange.send_unsent(out)
+        self._end_turn(now_s, wall_ms, out)
+        return out
+
     def clear_cache(self, now_s: float, wall_ms: int) -> list[Effect]:
         """Drop what no listener, keep-synced query or write needs: the listens that linger."""
         out: list[Effect] = []
         self._lingering.expire(_NEVER, out)
+        self._tree.note(Clear())
         self._end_turn(now_s, wall_ms, out)
         return out
 
@@ -497,11 +666,17 @@ class Engine(Generic[WriteT]):
     def _end_turn(self, now_s: float, wall_ms: int, out: list[Effect]) -> None:
         """Bring what a turn has changed to its end."""
         self._exchange.release_deferred(out)
-        if not self._transactions.count:
-            return
-        server_ms = self._exchange.server_time_ms(wall_ms)
-        for ended in self._transactions.settle(server_ms, out):
-            self._lingering.remove(ended.path, DEFAULT, ended, now_s, out)
+        if self._transactions.count:
+            server_ms = self._exchange.server_time_ms(wall_ms)
+            for ended in self._transactions.settle(server_ms, out):
+                self._lingering.remove(ended.path, DEFAULT, ended, now_s, out)
+        self._ask_cache(out)
+
+    def _ask_cache(self, out: list[Effect]) -> None:
+        """Have the cache on disk told what has changed, unless that has been asked for."""
+        if self._journal is not None and not self._is_cache_asked and self._tree.has_unstored:
+            self._is_cache_asked = True
+            out.append(StoreCache())
 
     def _arm(self, out: list[Effect]) -> None:
         """Ask to be woken for what is due next, unless that has been asked for."""

@@ -8,8 +8,9 @@ from firekeep.engine.disconnect_ops import DisconnectOperations, Rearmed
 from firekeep.engine.effects import Complete, Deliver, Effect, Report, StatusChanged
 from firekeep.engine.gets import Get, Gets
 from firekeep.engine.info import Info
-from firekeep.engine.kept import KeptQueries, KeptQuery
-from firekeep.engine.listens import Listen, Listens
+from firekeep.engine.journal import Journal
+from firekeep.engine.kept import KeptQueries, KeptQuery, pinned_as
+from firekeep.engine.listens import DEFAULT, Listen, Listens
 from firekeep.engine.requests import PendingWrite, Requests, text_of
 from firekeep.engine.session import CredentialRequest, Session
 from firekeep.engine.transactions import Batch, Transaction, Transactions
@@ -21,6 +22,7 @@ from firekeep.exceptions import (
     WriteFailed,
     server_error,
 )
+from firekeep_core.operation.cache_change import Acknowledged, Assume, Forget, Pin
 from firekeep_core.operation.operation import (
     ListenComplete,
     Merge,
@@ -74,6 +76,7 @@ class Exchange:
         info: Info,
         kept: KeptQueries,
         session: Session,
+        journal: Journal | None,
     ) -> None:
         self._tree = tree
         self._requests = requests
@@ -84,6 +87,7 @@ class Exchange:
         self._info = info
         self._kept = kept
         self._session = session
+        self._journal = journal
         self._deferred: deque[tuple[PendingWrite | Batch, Response]] = deque()
         """Answers to writes that came before the answer to a listen sent earlier."""
         self._suspect_id = 0
@@ -125,11 +129,53 @@ class Exchange:
             out.append(Report("error", f"internal error on a message, reconnecting: {error!r}"))
             self.give_up(error, now_s, wall_ms, out)
 
+    def queue_write(self, write: PendingWrite, out: list[Effect]) -> None:
+        """Queue a new set or update, and send it if nothing has to come first."""
+        requests = self._requests
+        requests.add(write)
+        if self._journal is not None:
+            self._journal.append(write, out)
+        elif requests.can_send and not requests.unsent:
+            self.send_write(write, out)
+            return
+        if requests.can_send:
+            requests.unsent.append(write)
+
     def send_write(self, write: PendingWrite, out: list[Effect]) -> None:
         """Send a set, an update or an onDisconnect."""
         out.append(self._requests.send_write(write))
         if write.has_increment:
             self._tree.mark_sent(write.id)
+
+    def send_unsent(self, out: list[Effect], batches: list[Batch] | None = None) -> None:
+        """Send what waits, in order, as far as it is stored and loaded.
+
+        `batches` are transactions that take their turn among the writes, the first one last; those
+        whose turn has not come stay.
+        """
+        requests = self._requests
+        journal = self._journal
+        unsent = requests.unsent
+        while unsent:
+            write = unsent[0]
+            if journal is not None and not journal.can_send(write, out):
+                return
+            if not write.is_loaded:
+                assert journal is not None
+                journal.ask_for(unsent, out)
+                return
+            while batches and batches[-1].first_order < write.id:
+                self._transactions.send(batches.pop(), out)
+            unsent.popleft()
+            self.send_write(write, out)
+        while batches:
+            self._transactions.send(batches.pop(), out)
+
+    def drop_write(self, write: PendingWrite, out: list[Effect]) -> None:
+        """Forget a set or update that has an outcome other than the server's consent."""
+        self._requests.remove(write)
+        if self._journal is not None:
+            self._journal.remove(write, out)
 
     def closed(self, error: Exception, now_s: float, wall_ms: int, out: list[Effect]) -> None:
         """Note that the connection has ended, or could not be opened."""
@@ -184,14 +230,12 @@ class Exchange:
             return
         requests.can_send = True
         self._listens.send_all(out)
+        requests.unsent.extend(requests.writes.values())
         batches = self._transactions.ready()
         batches.reverse()
-        for write in requests.writes.values():
-            while batches and batches[-1].first_order < write.id:
-                self._transactions.send(batches.pop(), out)
-            self.send_write(write, out)
-        while batches:
-            self._transactions.send(batches.pop(), out)
+        self.send_unsent(out, batches)
+        for batch in batches:
+            self._transactions.defer(batch)
         for operation in self._disconnects.to_send():
             self.send_write(operation, out)
         self._gets.send_all(out)
@@ -285,11 +329,12 @@ class Exchange:
         if response.status != "ok":
             error = server_error(response.status, text_of(response), str(owner.path))
         if owner.id in self._requests.writes:
-            self._requests.remove(owner)
             tree = self._tree
-            self._deliver(
-                tree.acknowledge(owner.id) if error is None else tree.revert(owner.id), out
-            )
+            if error is None:
+                self._acknowledge(owner, out)
+            else:
+                self.drop_write(owner, out)
+                self._deliver(tree.revert(owner.id), out)
             if self._transactions.count:
                 self._transactions.touch(owner.path)
         elif error is None:
@@ -297,6 +342,19 @@ class Exchange:
         elif isinstance(owner, Rearmed):
             out.append(Report("warning", f"onDisconnect was not registered again: {error}"))
         out.append(Complete(owner, None, error))
+
+    def _acknowledge(self, write: PendingWrite, out: list[Effect]) -> None:
+        """Note that the server has taken a write: first in the cache, then in the queue (§8.10)."""
+        tree = self._tree
+        if self._journal is not None:
+            if write.is_stored:
+                for path, node in tree.assumed(write.id):
+                    tree.note(Assume(path, node))
+                tree.note(Acknowledged(write.id))
+            else:
+                self._journal.remove(write, out)
+        self._requests.remove(write)
+        self._deliver(tree.acknowledge(write.id), out)
 
     def _listen_answered(
         self, listen: Listen, response: Response, pushes: list[Operation], out: list[Effect]
@@ -325,11 +383,13 @@ class Exchange:
     ) -> None:
         """Tell everybody that what the server ended will not go on."""
         events, changes = self._tree.cancel(path, params, error)
+        self._tree.note(Forget(path, DEFAULT if params is None else params))
         told: list[Event] = []
         for event in events:
             registration: object = event.registration
             if isinstance(registration, KeptQuery):
                 self._kept.ended(registration)
+                self._tree.note(Pin(path, pinned_as(registration.params), False))
                 out.append(Report("warning", f"{path} is no longer kept synced: {error}"))
             elif isinstance(registration, Transaction):
                 self._transactions.cancelled(registration, error)
@@ -359,7 +419,7 @@ class Exchange:
         self._suspect_losses += 1
         if self._suspect_losses < _LOSSES_OF_A_POISONED_WRITE:
             return
-        self._requests.remove(first)
+        self.drop_write(first, out)
         self._deliver(self._tree.revert(first.id), out)
         self._transactions.touch(first.path)
         error = WriteFailed(

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
-from firekeep.engine.effects import Complete, Effect, Handle
+from firekeep.engine.effects import Complete, Effect, Handle, Load
+from firekeep.engine.journal import Journal
 from firekeep.engine.listens import Listens
 from firekeep.engine.requests import Requests, text_of
 from firekeep.engine.session import Session
 from firekeep.exceptions import FirekeepError, NotCached, Offline, TimedOut, server_error
+from firekeep_core.operation.cache_change import CachedQuery
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.node import Node
 from firekeep_core.snap.path import Path
@@ -33,7 +35,7 @@ class GetResult(NamedTuple):
 class Get:
     """One read that awaits its answer."""
 
-    __slots__ = ("deadline_s", "handle", "params", "path", "source")
+    __slots__ = ("deadline_s", "failure", "handle", "params", "path", "source")
 
     def __init__(
         self,
@@ -48,6 +50,8 @@ class Get:
         self.source = source
         self.handle = handle
         self.deadline_s = deadline_s
+        self.failure: FirekeepError | None = None
+        """Why the server did not answer, while the disk is asked instead."""
 
 
 class Gets:
@@ -57,13 +61,21 @@ class Gets:
     """
 
     def __init__(
-        self, tree: SyncTree, requests: Requests, listens: Listens, session: Session
+        self,
+        tree: SyncTree,
+        requests: Requests,
+        listens: Listens,
+        session: Session,
+        journal: Journal | None,
     ) -> None:
         self._tree = tree
         self._requests = requests
         self._listens = listens
         self._session = session
+        self._journal = journal
         self._waiting: dict[Handle, Get] = {}
+        self._loading: dict[Handle, Get] = {}
+        """Those for which the disk is being asked."""
 
     def start(
         self,
@@ -88,7 +100,7 @@ class Gets:
             )
             out.append(Complete(handle, result, None))
         elif source == "cache":
-            self._fail(get, NotCached(f"no live query holds all of {path}"), out)
+            self._fail(get, NotCached(f"nothing that is cached holds all of {path}"), out)
         elif self._session.is_interrupted:
             reason = self._session.reason or _GONE_OFFLINE
             self._fail(get, Offline(f"{reason}: {path} cannot be read"), out)
@@ -105,7 +117,8 @@ class Gets:
     def answered(self, get: Get, response: Response, out: list[Effect]) -> None:
         """Take an answer: the result is what the server holds, under what we have written.
 
-        Nothing of it enters the tree (I-102): a live listen is told of the same data by itself.
+        Nothing of it enters the tree (I-102): a live listen is told of the same data by itself. The
+        cache on disk has it as if it had been listened to and left.
         """
         if self._waiting.pop(get.handle, None) is None:
             return
@@ -113,10 +126,23 @@ class Gets:
             error = server_error(response.status, text_of(response), str(get.path))
             out.append(Complete(get.handle, None, error))
             return
+        self._tree.note_answer(get.path, get.params, response.data)
         node = get.params.filter(self._tree.overlay(get.path, response.data))
         result = GetResult(
             node, from_cache=False, has_pending_writes=self._tree.has_writes(get.path)
         )
+        out.append(Complete(get.handle, result, None))
+
+    def loaded(self, get: Get, cached: CachedQuery | None, out: list[Effect]) -> None:
+        """Take what the disk knows, which was asked since the server could not be."""
+        if self._loading.pop(get.handle, None) is None:
+            return
+        if cached is None or not cached.is_complete:
+            out.append(Complete(get.handle, None, get.failure))
+            return
+        node = get.params.filter(self._tree.overlay(get.path, cached.node))
+        has_writes = self._tree.has_writes(get.path)
+        result = GetResult(node, from_cache=True, has_pending_writes=has_writes)
         out.append(Complete(get.handle, result, None))
 
     def expire(self, now_s: float, is_connected: bool, out: list[Effect]) -> None:
@@ -133,11 +159,13 @@ class Gets:
     def abandon(self, handle: Handle) -> None:
         """Forget a read that nobody waits for any more."""
         self._waiting.pop(handle, None)
+        self._loading.pop(handle, None)
 
     def end_all(self, error: Callable[[Path], FirekeepError], out: list[Effect]) -> None:
         """End all with an error."""
-        out += [Complete(get.handle, None, error(get.path)) for get in self._waiting.values()]
-        self._waiting.clear()
+        for gets in (self._waiting, self._loading):
+            out += [Complete(get.handle, None, error(get.path)) for get in gets.values()]
+            gets.clear()
 
     def fail_all(self, out: list[Effect], reason: str = _GONE_OFFLINE) -> None:
         """Answer all without the server: there will be no connection for now."""
@@ -153,7 +181,12 @@ class Gets:
         node = None
         if get.source != "server":
             node = self._tree.written_value(get.path, get.params)
-        if node is None:
+        if node is None and self._journal is not None and get.source != "server":
+            get.failure = error
+            self._loading[get.handle] = get
+            ids = self._journal.overlapping(get.path)
+            out.append(Load(get.path, get.params, ids, get))
+        elif node is None:
             out.append(Complete(get.handle, None, error))
         else:
             result = GetResult(node, from_cache=True, has_pending_writes=True)

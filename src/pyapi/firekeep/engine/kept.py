@@ -3,7 +3,7 @@
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.path import Path
 
-__all__ = ["KeptQueries", "KeptQuery"]
+__all__ = ["KeptQueries", "KeptQuery", "pinned_as"]
 
 
 class KeptQuery:
@@ -14,6 +14,11 @@ class KeptQuery:
     def __init__(self, path: Path, params: QueryParams) -> None:
         self.path = path
         self.params = params
+
+
+def pinned_as(params: QueryParams) -> QueryParams:
+    """Return the query as the disk keeps it: a whole location has no order there."""
+    return QueryParams.DEFAULT if params.loads_all_data else params
 
 
 class KeptQueries:
@@ -37,6 +42,13 @@ class KeptQueries:
     def ended(self, kept: KeptQuery) -> None:
         """Forget one that the server has ended: it can be asked for again."""
         self._kept.pop((kept.path, kept.params), None)
+
+    def is_pinned(self, path: Path, params: QueryParams) -> bool:
+        """Return whether one of them has the same data as this query."""
+        pinned = pinned_as(params)
+        return any(
+            place == path and pinned_as(kept) == pinned for place, kept in self._kept
+        )
 
     def queries(self) -> list[tuple[Path, QueryParams]]:
         """Return all, in the order in which they were asked for."""

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from firekeep.engine.effects import Effect
+from firekeep.engine.effects import Effect, Load
+from firekeep.engine.journal import Journal
 from firekeep.engine.requests import Requests
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.digest import hash_v1
@@ -25,7 +26,7 @@ _COMPOUND_HASH_FROM_BYTES = 1024
 class Listen:
     """One query that the server is, or is to be, listened at."""
 
-    __slots__ = ("is_confirmed", "number", "params", "path", "tag")
+    __slots__ = ("is_confirmed", "is_held", "number", "params", "path", "tag")
 
     def __init__(self, path: Path, params: QueryParams, tag: int | None) -> None:
         self.path = path
@@ -33,6 +34,8 @@ class Listen:
         self.tag = tag
         self.number = 0
         """Of the request that told the server; 0 while it has not been told."""
+        self.is_held = False
+        """Whether the disk has yet to say what is cached: the server is told of that (§8.7)."""
         self.is_confirmed = False
         """Whether the server answered, on this connection, that all it had has been sent."""
 
@@ -40,9 +43,10 @@ class Listen:
 class Listens:
     """The listens of one session; each is sent again on each connection."""
 
-    def __init__(self, tree: SyncTree, requests: Requests) -> None:
+    def __init__(self, tree: SyncTree, requests: Requests, journal: Journal | None) -> None:
         self._tree = tree
         self._requests = requests
+        self._journal = journal
         self._listens: dict[tuple[Path, QueryParams], Listen] = {}
         self.unanswered: dict[int, Listen] = {}
         """Sent and without an answer, by request number and in its order."""
@@ -57,7 +61,11 @@ class Listens:
             if change.start:
                 listen = Listen(change.path, change.params, change.tag)
                 self._listens[key] = listen
-                if self._requests.can_send:
+                if self._journal is not None and self._tree.needs_load(*key):
+                    listen.is_held = True
+                    ids = self._journal.overlapping(change.path)
+                    out.append(Load(change.path, change.params, ids, listen))
+                elif self._requests.can_send:
                     self._send(listen, out)
             else:
                 # Absent if the server itself has ended it: then there is nothing to take back.
@@ -67,10 +75,27 @@ class Listens:
                     if self._requests.can_send:
                         out.append(self._requests.request("n", _body(stopped), None))
 
+    def loaded(self, listen: Listen, out: list[Effect]) -> None:
+        """Tell the server of a listen, now that it is known what is cached."""
+        listen.is_held = False
+        if self._requests.can_send and self._listens.get((listen.path, listen.params)) is listen:
+            self._send(listen, out)
+
+    def is_loading(self, path: Path) -> bool:
+        """Return whether the disk has yet to say what it knows of the whole of a path."""
+        place: Path | None = path
+        while place is not None:
+            listen = self._listens.get((place, DEFAULT))
+            if listen is not None:
+                return listen.is_held
+            place = place.parent
+        return False
+
     def send_all(self, out: list[Effect]) -> None:
         """Tell a new connection of every listen."""
         for listen in self._listens.values():
-            self._send(listen, out)
+            if not listen.is_held:
+                self._send(listen, out)
 
     def lost(self) -> None:
         """Forget what the server was told: the connection is gone."""

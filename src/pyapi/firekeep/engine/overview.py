@@ -1,6 +1,7 @@
 """What can be asked of an engine without changing it."""
 
 from firekeep.engine.exchange import Exchange
+from firekeep.engine.journal import Journal
 from firekeep.engine.kept import KeptQueries
 from firekeep.engine.listens import Listens
 from firekeep.engine.requests import Requests
@@ -24,6 +25,7 @@ class Overview:
         kept: KeptQueries,
         session: Session,
         exchange: Exchange,
+        journal: Journal | None,
     ) -> None:
         self._tree = tree
         self._requests = requests
@@ -31,6 +33,7 @@ class Overview:
         self._kept = kept
         self._session = session
         self._exchange = exchange
+        self._journal = journal
 
     def status(self, wall_ms: int) -> Status:
         """Return what is known at this moment. Cost: the number of listens."""
@@ -55,7 +58,9 @@ class Overview:
 
     def has_pending_writes(self, path: Path) -> bool:
         """Return whether a write at, above or below a path has no answer."""
-        return self._tree.has_writes(path)
+        if self._tree.has_writes(path):
+            return True
+        return self._journal is not None and bool(self._journal.overlapping(path))
 
     def is_confirmed(self, path: Path, params: QueryParams) -> bool:
         """Return whether the server has confirmed, on this connection, what a query shows."""

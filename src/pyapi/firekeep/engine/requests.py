@@ -1,5 +1,6 @@
 """Requests that wait: for a connection to be sent, or for the server's answer."""
 
+from collections import deque
 from typing import Any, Literal, TypeAlias
 
 from firekeep.engine.effects import Send
@@ -50,18 +51,24 @@ class PendingWrite:
     """
 
     __slots__ = (
+        "children",
         "created_ms",
         "error",
         "has_increment",
         "id",
+        "is_loaded",
         "is_settled",
+        "is_stored",
         "kind",
         "owner",
         "path",
         "payload",
         "resent",
+        "server_ms",
         "size_bytes",
         "state",
+        "storing",
+        "uid",
         "waiter",
     )
     id: int
@@ -69,9 +76,19 @@ class PendingWrite:
     kind: WriteKind
     payload: Node | Updates | None
     size_bytes: int
+    children: tuple[Path, ...]
+    """Of an update that is not loaded: the places it replaces, relative to `path`."""
     created_ms: int
+    server_ms: int
+    """The server's time as estimated when it was made."""
+    uid: str | None
+    """The user under whom it was made."""
     has_increment: bool
     resent: bool
+    is_loaded: bool
+    """Whether the payload is in memory."""
+    is_stored: bool
+    """Whether it is in the queue on disk."""
     state: WriteState
     error: Exception | None
     is_settled: bool
@@ -80,6 +97,8 @@ class PendingWrite:
     """Whom a handle asks to cancel it; the engine does not look at it."""
     waiter: Any
     """What a handle waits with; likewise."""
+    storing: Any
+    """What it waits with for the disk; likewise."""
 
     def __init__(
         self,
@@ -98,12 +117,29 @@ class PendingWrite:
         self.size_bytes = size_bytes
         self.created_ms = created_ms
         self.has_increment = has_increment
+        self.children = ()
+        self.server_ms = created_ms
+        self.uid = None
         self.resent = False
+        self.is_loaded = True
+        self.is_stored = False
         self.state = "queued"
         self.error = None
         self.is_settled = False
         self.owner = None
         self.waiter = None
+        self.storing = None
+
+    def places(self) -> list[Path]:
+        """Return where it acts, whether it is loaded or not."""
+        if isinstance(self.payload, list):
+            return [self.path.child(child) for child, _ in self.payload]
+        if self.children:
+            return [self.path.child(child) for child in self.children]
+        return [self.path]
+
+    def note_stored(self, error: Exception | None) -> None:
+        """Note that it is on disk or need not get there, or why it could not."""
 
     def settle(self, result: object, error: Exception | None) -> None:
         """Take the outcome of the write; `result` is nothing."""
@@ -153,7 +189,25 @@ class Requests:
         """Who waits for which answer, by request number; None: nobody cares."""
         self.writes: dict[int, PendingWrite] = {}
         """Sets and updates without an answer, by id and in its order."""
+        self.unsent: deque[PendingWrite] = deque()
+        """While `can_send`, those that this connection has not been given, in order.
+
+        The first one is always without an answer.
+        """
         self.bytes = 0
+
+    def continue_from(self, write_id: int) -> None:
+        """Give ids from this one on: those below have been given by an earlier process."""
+        self._next_write_id = max(self._next_write_id, write_id)
+
+    @property
+    def last_write_id(self) -> int:
+        """The latest id given; 0 if there was none."""
+        return self._next_write_id - 1
+
+    def is_behind(self, order: int) -> bool:
+        """Return whether a write older than that id waits to be sent."""
+        return bool(self.unsent) and self.unsent[0].id < order
 
     def next_write_id(self) -> int:
         """Return an id above all that were given before."""
@@ -199,6 +253,9 @@ class Requests:
         """Forget a write that has an outcome."""
         if self.writes.pop(write.id, None) is not None:
             self.bytes -= write.size_bytes
+            unsent = self.unsent
+            while unsent and unsent[0].id not in self.writes:
+                unsent.popleft()
 
     def send_write(self, write: PendingWrite) -> Send:
         """Return the message for a write, once more if it was sent before."""
@@ -221,6 +278,7 @@ class Requests:
             if isinstance(owner, PendingWrite) and owner.id in self.writes:
                 self.outstanding[number] = None
         self.writes.clear()
+        self.unsent.clear()
         self.bytes = 0
         return writes
 
@@ -228,5 +286,6 @@ class Requests:
         """Forget all numbers: the connection is gone. Return who waited, in order."""
         owners = list(self.outstanding.values())
         self.outstanding.clear()
+        self.unsent.clear()
         self.can_send = False
         return owners

@@ -166,7 +166,7 @@ class Transactions:
         _, changes = self._tree.add_registration(path, DEFAULT, transaction, KINDS["cancel"])
         self._listens.change(changes, out)
         self._place(path).queue[transaction] = None
-        if transaction.require_server and not self._is_confirmed(path):
+        if self._must_wait(transaction):
             return
         self._run(transaction, self._tree.latest_state(path), now_ms, out)
 
@@ -238,6 +238,10 @@ class Transactions:
         self._ready.clear()
         return sorted(self._batches_at(ROOT), key=_first_order)
 
+    def defer(self, batch: Batch) -> None:
+        """Look at a batch again at the end of the next turn: an older write goes first."""
+        self._ready[batch.path] = None
+
     def end_all(self, error: Callable[[Path], Exception]) -> None:
         """End all with an error; the tree no longer holds their outputs (§6.7)."""
         for transaction in sorted(self._root.everything(), key=_order):
@@ -253,10 +257,14 @@ class Transactions:
         while self._changed:
             path, force = self._changed.popitem()
             self._rerun(path, force, now_ms, out)
-        if self._requests.can_send:
-            while self._ready:
-                for batch in self._batches_at(self._ready.popitem()[0]):
-                    self.send(batch, out)
+        if self._requests.can_send and self._ready:
+            ready, self._ready = self._ready, {}
+            for path in ready:
+                for batch in self._batches_at(path):
+                    if self._requests.is_behind(batch.first_order):
+                        self.defer(batch)
+                    else:
+                        self.send(batch, out)
         finished, self._finished = self._finished, []
         self.count -= len(finished)
         out += [
@@ -327,7 +335,7 @@ class Transactions:
                 self._finish(transaction, None, transaction.error)
                 self._ready[place] = None
             elif transaction.state == "waiting":
-                if self._is_confirmed(place):
+                if not self._must_wait(transaction):
                     state = self._tree.latest_state(place, frozenset(pending))
                     if self._run(transaction, state, now_ms, out):
                         displaced.append(place)
@@ -360,6 +368,12 @@ class Transactions:
                     # The same output, but it has to lie on top of the one before it.
                     self._restack(transaction, out)
                     displaced.append(place)
+
+    def _must_wait(self, transaction: Transaction) -> bool:
+        """Return whether what it is to run on first is still to come, from server or disk."""
+        if transaction.require_server:
+            return not self._is_confirmed(transaction.path)
+        return self._listens.is_loading(transaction.path)
 
     def _restack(self, transaction: Transaction, out: list[Effect]) -> None:
         previous_id = transaction.write_id
