@@ -31,7 +31,8 @@ class Delivery:
         performers: dict[type, Callable[[Any], None]],
         failed: Callable[[Exception], None],
     ) -> None:
-        self._performers = performers
+        self.performers = performers
+        """What is called for each kind of effect but `Deliver`."""
         self._failed = failed
         self._queue: deque[Effect | deque[Event]] = deque()
         self._nesting = 0
@@ -57,7 +58,7 @@ class Delivery:
                     queue[0] = deque(item.events)
                 else:
                     queue.popleft()
-                    self._performers[type(item)](item)
+                    self.performers[type(item)](item)
         finally:
             self._nesting -= 1
 

@@ -22,9 +22,13 @@ from firekeep.engine.effects import (
     Connect,
     Disconnect,
     FetchToken,
+    Load,
+    LoadWrites,
     Report,
     Send,
     StatusChanged,
+    StoreCache,
+    StoreWrites,
     Wake,
 )
 from firekeep.engine.engine import DisconnectKind, Engine
@@ -36,6 +40,8 @@ from firekeep.gate import Gate
 from firekeep.pending import Pending
 from firekeep.push_id import RANDOM_BITS, PushIdGenerator
 from firekeep.status import CacheInfo, Status
+from firekeep.storage.store import Store
+from firekeep.storing import RunBlocking, Storing, run_in_thread
 from firekeep.timer import NEVER, Timer
 from firekeep.types import JSON, TokenProvider
 from firekeep.url import DatabaseUrl
@@ -117,14 +123,8 @@ class Driver:
         self._connector = WebSocketConnector(url, config) if connector is None else connector
         self._clock: Clock = SystemClock() if clock is None else clock
         self._random = random.SystemRandom() if chance is None else chance
-        self._engine: Engine[Write] = Engine(
-            url,
-            config,
-            Write,
-            self._random.random,
-            has_auth=auth is not None,
-            has_app_check=app_check is not None,
-        )
+        self._engine = self._new_engine(has_disk=False)
+        self._storing: Storing | None = None
         self._delivery = Delivery(
             {
                 Send: self._send,
@@ -150,15 +150,44 @@ class Driver:
         self._draining = Draining()
         self._reading = Gate()
 
+    def keep_in(self, store: Store, *, run: RunBlocking = run_in_thread) -> None:
+        """Keep data and unsent writes in a store; to be called before entry."""
+        self._engine = self._new_engine(has_disk=True)
+        self._storing = Storing(
+            store, self._engine, self._lock, self._delivery.perform, self._clock, run=run
+        )
+        self._delivery.performers |= {
+            StoreWrites: self._storing.store_writes,
+            StoreCache: self._storing.store_cache,
+            Load: self._storing.load,
+            LoadWrites: self._storing.load_writes,
+        }
+
+    @property
+    def has_disk(self) -> bool:
+        """Whether unsent writes are kept on disk."""
+        return self._storing is not None
+
     async def __aenter__(self) -> Self:
-        """Start the tasks and the first attempt to connect."""
+        """Start the tasks and the first attempt to connect.
+
+        Raises:
+            PersistenceInUse: another database or process holds the store.
+            StorageError: the store cannot be used.
+        """
         if self._group is not None:
             raise UsageError("a database is entered once")
+        if self._storing is not None:
+            await self._storing.open()
+            for write in self._engine.writes.values():
+                write.owner = self
         group = anyio.create_task_group()
         await group.__aenter__()
         self._group = group
         self._is_open = True
         group.start_soon(self._timer.run)
+        if self._storing is not None:
+            self._storing.start(group)
         if not self._is_offline_wanted:
             self.go_online()
         return self
@@ -174,6 +203,10 @@ class Driver:
             return None
         with self._lock:
             self._is_open = False
+            self._delivery.clear()
+        if self._storing is not None:
+            await self._storing.close()
+        with self._lock:
             self._delivery.clear()
             unfinished, effects = self._engine.close()
             for effect in effects:
@@ -390,7 +423,17 @@ class Driver:
         """What is known at this moment."""
         with self._lock:
             status = self._engine.overview.status(self._clock.wall_ms())
-        return status if self._is_open else replace(status, connection="offline")
+        if not self._is_open:
+            status = replace(status, connection="offline")
+        storing = self._storing
+        if storing is None or storing.report is None:
+            return status
+        return replace(
+            status,
+            storage=storing.state,
+            disk_bytes=storing.report.disk_bytes,
+            is_over_budget=storing.report.is_over_budget,
+        )
 
     def add_status_callback(self, callback: Callable[[Status], object]) -> Callable[[], None]:
         """Call back with each new status; return what removes the callback."""
@@ -417,6 +460,17 @@ class Driver:
         with self._lock:
             return self._engine.overview.has_pending_writes(path)
 
+    def _new_engine(self, *, has_disk: bool) -> Engine[Write]:
+        return Engine(
+            self._url,
+            self._config,
+            Write,
+            self._random.random,
+            has_auth=self._tokens["auth"] is not None,
+            has_app_check=self._tokens["app_check"] is not None,
+            has_disk=has_disk,
+        )
+
     def view_metadata(self, path: Path, params: QueryParams) -> ViewMetadata:
         """Return what is known about the data a query shows."""
         with self._lock:
@@ -436,7 +490,17 @@ class Driver:
     def cache_info(self) -> CacheInfo:
         """Return what is held of the server's data."""
         with self._lock:
-            return self._engine.overview.cache_info()
+            info = self._engine.overview.cache_info()
+        if self._storing is None or self._storing.report is None:
+            return info
+        report = self._storing.report
+        return info._replace(
+            disk_bytes=report.disk_bytes,
+            cached_bytes=report.size_bytes,
+            cached_queries=report.queries,
+            budget_bytes=report.budget_bytes,
+            is_over_budget=report.is_over_budget,
+        )
 
     def size_bytes(self, path: Path, params: QueryParams) -> int:
         """Return the estimated size of what a live query shows; 0 if not all of it is known."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-__all__ = ["AuthState", "CacheInfo", "ConnectionState", "Status"]
+__all__ = ["AuthState", "CacheInfo", "ConnectionState", "Status", "StorageState"]
 
 ConnectionState = Literal[
     "offline", "waiting", "connecting", "authenticating", "online", "shutdown"
@@ -14,6 +14,10 @@ ConnectionState = Literal[
 AuthState = Literal["signed_out", "pending", "valid", "expired"]
 """``pending``: a credential is held and not yet accepted; ``expired``: the server refused it, and
 nothing is sent until another one is accepted."""
+
+StorageState = Literal["memory", "disk", "full", "failed"]
+"""``memory``: nothing is kept on disk; ``full``: the disk has no space, ``failed``: it failed
+otherwise: what is written then is in memory only, and stored as soon as that can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,10 @@ class Status:
     cache_bytes: int
     """Estimated size of the data held in memory for live queries."""
     disk_bytes: int
-    """Size of what is kept on disk; 0 without persistence."""
+    """Size of all files of the cache and the queue; 0 without persistence."""
+    storage: StorageState
+    is_over_budget: bool
+    """Whether what is listened to and kept synced alone takes more disk than the cache may."""
     last_error: Exception | None
     """The last failure of the connection, the credential or a callback."""
 
@@ -65,4 +72,11 @@ class CacheInfo(NamedTuple):
     kept_bytes: int
     """Size of what the kept ones show; where two of them overlap it counts twice."""
     disk_bytes: int
-    """Size of what is kept on disk; 0 without persistence."""
+    """Size of all files of the cache and the queue; 0 without persistence, as what follows."""
+    cached_bytes: int = 0
+    """What counts against the budget: every row of the cache on disk."""
+    cached_queries: int = 0
+    """Queries that the cache on disk knows of, live or not."""
+    budget_bytes: int = 0
+    is_over_budget: bool = False
+    """Whether what is listened to and kept synced alone exceeds the budget."""

@@ -7,6 +7,7 @@ import anyio
 
 from firekeep.engine.requests import PendingWrite
 from firekeep.exceptions import DatabaseClosed, MaybeApplied, UsageError, WriteCancelled
+from firekeep.pending import Pending
 
 if TYPE_CHECKING:
     from firekeep.driver import Driver
@@ -64,12 +65,38 @@ class Write(PendingWrite):
         return self._wait().__await__()
 
     async def durable(self) -> None:
-        """Wait until the write is on disk.
+        """Wait until the write is on disk, or has its answer.
+
+        What that is worth says `Persistence.durability`.
 
         Raises:
-            UsageError: the database keeps nothing on disk.
+            UsageError: the database keeps nothing on disk, or this is no write of its queue.
+            StorageError: the disk did not take it; it is tried again, and can be waited for again.
+            DatabaseClosed: the database was left before that.
+
+        Example::
+
+            await reference.set(10).durable()
         """
-        raise UsageError("the database was opened without persistence: no write is on disk")
+        driver: Driver | None = self.owner
+        if driver is None or not driver.has_disk:
+            raise UsageError(f"the write at {self.path} is not one that is kept on disk")
+        if self.is_stored:
+            return
+        if self.is_settled:
+            if isinstance(self.error, DatabaseClosed):
+                raise self.error
+            return
+        if self.storing is None:
+            self.storing = Pending()
+        await self.storing
+
+    def note_stored(self, error: Exception | None) -> None:
+        """Let go who waits for the disk."""
+        waiter: Pending[None] | None = self.storing
+        if waiter is not None:
+            self.storing = None
+            waiter.settle(None, error)
 
     def cancel(self) -> bool:
         """Take it out of the queue if it has not been sent; return whether that was so."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from firekeep.config import Config
 from firekeep.engine.effects import (
@@ -12,18 +12,25 @@ from firekeep.engine.effects import (
     Disconnect,
     Effect,
     FetchToken,
+    Load,
+    LoadWrites,
     Report,
     Send,
     StatusChanged,
+    StoreCache,
+    StoreWrites,
     Wake,
 )
 from firekeep.engine.engine import DisconnectKind, Engine
 from firekeep.engine.gets import GetResult, GetSource
+from firekeep.engine.journal import queued_write
 from firekeep.engine.transactions import Outcome
 from firekeep.exceptions import Disconnected
 from firekeep.pending import Pending
 from firekeep.url import parse_url
 from firekeep.write import Write
+from firekeep_core.operation.cache_change import Acknowledged, CacheChange, CachedQuery
+from firekeep_core.operation.queued_write import QueuedWrite, WriteEnvelope
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.node import Node
 from firekeep_core.snap.path import Path
@@ -66,6 +73,32 @@ class Listener:
         return [event.kind for event in self.events]
 
 
+class Disk(Protocol):
+    """A queue and a cache that do at once what they are told."""
+
+    def open(self) -> tuple[list[WriteEnvelope], int, list[tuple[Path, QueryParams]]]:
+        """Return the queue, the next write id, and the queries that are kept synced."""
+        ...
+
+    def apply(self, changes: list[CacheChange]) -> None:
+        """Bring the cache up to date."""
+        ...
+
+    def load(self, path: Path, params: QueryParams) -> CachedQuery:
+        """Return what the cache knows of a query."""
+        ...
+
+    def store_writes(
+        self, added: list[QueuedWrite], removed: list[int], sent_through: int
+    ) -> list[int]:
+        """Bring the queue up to date; return which of `removed` the cache has marked."""
+        ...
+
+    def load_writes(self, write_ids: list[int]) -> list[QueuedWrite]:
+        """Return queued writes with their payload."""
+        ...
+
+
 class Dialogue:
     """Performs effects by writing them down; time stands still until it is moved.
 
@@ -82,6 +115,7 @@ class Dialogue:
         has_auth: bool = False,
         has_app_check: bool = False,
         chance: Callable[[], float] = lambda: 0.0,
+        disk: Disk | None = None,
     ) -> None:
         self.engine: Engine[Write] = Engine(
             parse_url(url),
@@ -90,7 +124,11 @@ class Dialogue:
             chance,
             has_auth=has_auth,
             has_app_check=has_app_check,
+            has_disk=disk is not None,
         )
+        self.disk = disk
+        self.disk_jobs: list[Effect] = []
+        """What the disk has been asked to do, oldest first."""
         self.now_s = 100.0
         self.wall_ms = 1_700_000_000_000
         self.log: list[Any] = []
@@ -302,10 +340,63 @@ class Dialogue:
                 self.log.append((effect.handle, effect.error))
             elif isinstance(effect, Wake):
                 self.wake_at_s = effect.at_s
+            elif isinstance(effect, StoreWrites | StoreCache | Load | LoadWrites):
+                assert self.disk is not None
+                self.disk_jobs.append(effect)
             else:
                 assert isinstance(
                     effect, Connect | Disconnect | FetchToken | StatusChanged | Report
                 )
+
+    # ---- the disk -----------------------------------------------------------------
+
+    def open_disk(self) -> None:
+        """Take over what is on the disk; before anything else."""
+        assert self.disk is not None
+        envelopes, next_write_id, pinned = self.disk.open()
+        self.perform(
+            self.engine.restore(envelopes, next_write_id, pinned, self.now_s, self.wall_ms)
+        )
+
+    def run_disk(self) -> None:
+        """Have the disk do all it was asked for, and all that follows from it."""
+        while self.disk_jobs:
+            self.run_disk_job(0)
+
+    def run_disk_job(self, position: int) -> None:
+        """Have the disk do one thing; a read of the cache comes after what it was told before."""
+        assert self.disk is not None
+        job = self.disk_jobs.pop(position)
+        if isinstance(job, StoreWrites):
+            self.store_writes()
+        elif isinstance(job, StoreCache):
+            self.store_cache()
+        elif isinstance(job, LoadWrites):
+            writes = self.disk.load_writes(job.write_ids)
+            self.perform(self.engine.writes_loaded(writes, (), self.now_s, self.wall_ms))
+        elif isinstance(job, Load):
+            self.store_cache()
+            cached = self.disk.load(job.path, job.params)
+            writes = self.disk.load_writes(job.write_ids)
+            self.perform(self.engine.loaded(job, cached, writes, (), self.now_s, self.wall_ms))
+
+    def store_writes(self) -> None:
+        """Have the queue on disk brought up to date."""
+        assert self.disk is not None
+        batch = self.engine.take_journal_batch()
+        concluded = self.disk.store_writes(
+            [queued_write(write) for write in batch.added], batch.removed, batch.sent_through
+        )
+        self.perform(self.engine.journal_stored(batch, concluded, self.now_s, self.wall_ms))
+
+    def store_cache(self) -> None:
+        """Have the cache on disk brought up to date."""
+        assert self.disk is not None
+        changes = self.engine.take_cache_changes()
+        if changes:
+            self.disk.apply(changes)
+            acknowledged = [c.write_id for c in changes if isinstance(c, Acknowledged)]
+            self.perform(self.engine.cache_stored(acknowledged))
 
     def sent(self, action: str) -> list[Message]:
         """Return every request of one kind."""

@@ -105,7 +105,8 @@ cdef class Unstored:
             params = view.params
             self.collect_held(view)
         else:
-            return  # what others brought is theirs to tell, until the query's own data come
+            self.collect_window(view)
+            return
         retain(view.server)
         release(view.stored)
         view.stored = view.server
@@ -113,6 +114,19 @@ cdef class Unstored:
         if view.confirmed and not view.told_complete:
             view.told_complete = True
             self.changes.append(Complete(view.path, params))
+
+    cdef void collect_window(self, View view):
+        """Tell which children a query showed when a whole view above it left it its data.
+
+        The data are on disk already, and the query's own listen will tell the rest.
+        """
+        cdef object window
+        if view.confirmed and not view.told_complete:
+            retain(view.server)
+            window = view.params.filter(new_node(view.server))
+            view.told_complete = True
+            self.changes.append(Hold(view.path, view.params, window.keys(), [], True))
+            self.changes.append(Complete(view.path, view.params))
 
     cdef void collect_held(self, View view):
         """Tell which children a query with a window holds, and what changed in them."""

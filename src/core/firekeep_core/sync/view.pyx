@@ -221,7 +221,6 @@ cdef class View:
         self.stored = loaded
         self.is_stored = True
         self.held_stored = filtered
-        self.told_complete = True
         self.evict()
 
     cdef bint is_whole(self):

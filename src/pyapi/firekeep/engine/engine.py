@@ -34,6 +34,7 @@ from firekeep.engine.requests import (
 from firekeep.engine.session import Session
 from firekeep.engine.transactions import Function, Transaction, Transactions
 from firekeep.exceptions import (
+    CorruptRecord,
     DatabaseClosed,
     Disconnected,
     InvalidPath,
@@ -611,12 +612,14 @@ class Engine(Generic[WriteT]):
         load: Load,
         cached: CachedQuery | None,
         writes: Sequence[QueuedWrite],
+        unreadable: Sequence[int],
         now_s: float,
         wall_ms: int,
     ) -> list[Effect]:
         """Take in what the disk knows of a query, and the writes that were read with it."""
         assert self._journal is not None
         out: list[Effect] = []
+        self._give_up(unreadable, out)
         parts = self._journal.loaded(writes, self._requests.writes)
         reader = load.reader
         known = cached if isinstance(reader, Listen) else None
@@ -633,11 +636,16 @@ class Engine(Generic[WriteT]):
         return out
 
     def writes_loaded(
-        self, writes: Sequence[QueuedWrite], now_s: float, wall_ms: int
+        self,
+        writes: Sequence[QueuedWrite],
+        unreadable: Sequence[int],
+        now_s: float,
+        wall_ms: int,
     ) -> list[Effect]:
-        """Take in payloads of queued writes."""
+        """Take in payloads of queued writes; those that are damaged have come to their end."""
         assert self._journal is not None
         out: list[Effect] = []
+        self._give_up(unreadable, out)
         parts = self._journal.loaded(writes, self._requests.writes)
         events = self._tree.load(ROOT, DEFAULT, None, parts)
         if events:
@@ -645,6 +653,15 @@ class Engine(Generic[WriteT]):
         self._exchange.send_unsent(out)
         self._end_turn(now_s, wall_ms, out)
         return out
+
+    def _give_up(self, write_ids: Sequence[int], out: list[Effect]) -> None:
+        """End writes whose payload the disk has lost."""
+        for write_id in write_ids:
+            write = self._requests.writes.get(write_id)
+            if write is not None and not write.is_loaded:
+                self._exchange.drop_write(write, out)
+                error = CorruptRecord(f"the stored data of the write at {write.path} are damaged")
+                out.append(Complete(write, None, error))
 
     def clear_cache(self, now_s: float, wall_ms: int) -> list[Effect]:
         """Drop what no listener, keep-synced query or write needs: the listens that linger."""

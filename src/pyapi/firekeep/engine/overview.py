@@ -49,6 +49,8 @@ class Overview:
             clock_offset_ms=self._session.offset_ms,
             cache_bytes=self._listens.size_bytes(),
             disk_bytes=0,
+            storage="memory",
+            is_over_budget=False,
             last_error=self._exchange.last_error,
         )
 

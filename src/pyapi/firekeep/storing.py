@@ -1,0 +1,328 @@
+"""Performs what the engine wants of the disk, in worker threads, and says what came of it."""
+
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+
+from firekeep.clock import Clock
+from firekeep.engine.effects import Effect, Load, LoadWrites, StoreCache, StoreWrites
+from firekeep.engine.engine import Engine
+from firekeep.engine.journal import JournalBatch, queued_write
+from firekeep.exceptions import CorruptRecord, StorageError, StorageFull
+from firekeep.status import StorageState
+from firekeep.storage.store import CacheReport, Store
+from firekeep.write import Write
+from firekeep_core.operation.cache_change import Acknowledged, CacheChange, CachedQuery
+
+__all__ = ["RunBlocking", "Storing", "run_in_thread"]
+
+logger = logging.getLogger("firekeep")
+
+ResultT = TypeVar("ResultT")
+
+#: The cache is told of changes at most so often; a crash loses what the server will say again.
+CACHE_INTERVAL_S = 0.1
+#: How long a disk that takes nothing is left alone.
+RETRY_S = 5.0
+
+
+class RunBlocking(Protocol):
+    """How a call that blocks is run without blocking the event loop."""
+
+    def __call__(
+        self, function: Callable[..., ResultT], *arguments: Any
+    ) -> Awaitable[ResultT]:
+        """Run it, and return what it returns or raise what it raises."""
+        ...
+
+
+async def run_in_thread(function: Callable[..., ResultT], *arguments: Any) -> ResultT:
+    """Run a call in a worker thread; once begun it is waited for, whatever is cancelled."""
+    return await anyio.to_thread.run_sync(function, *arguments)
+
+
+class Storing:
+    """One database's work on its disk: a task for the queue and one for the cache.
+
+    Neither waits for the other, and the event loop for none of them. What fails is tried again,
+    and meanwhile the database goes on in memory.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine[Write],
+        lock: AbstractContextManager[Any],
+        perform: Callable[[list[Effect]], None],
+        clock: Clock,
+        *,
+        run: RunBlocking = run_in_thread,
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._lock = lock
+        self._perform = perform
+        self._clock = clock
+        self._run = run
+        self._scope = anyio.CancelScope()
+        self._queue = _Wanted()
+        self._cache = _Wanted()
+        self._reads: deque[LoadWrites] = deque()
+        self._loads: deque[Load] = deque()
+        self._marked: set[int] = set()
+        """Acknowledged writes that the cache has marked and the queue still holds."""
+        self._running = 0
+        self._stopped = anyio.Event()
+        self._next_cache_s = 0.0
+        self._pause: anyio.CancelScope | None = None
+        self.state: StorageState = "disk"
+        self.report: CacheReport | None = None
+        """What the cache said last of its size."""
+
+    async def open(self) -> None:
+        """Open what is there and hand it to the engine.
+
+        Raises:
+            PersistenceInUse: another database or process holds the directory.
+            StorageError: it cannot be used.
+        """
+        opened = await self._run(self._store.open)
+        self.report = opened.report
+        for text in opened.notes:
+            logger.warning("%s", text)
+        with self._lock:
+            self._perform(
+                self._engine.restore(
+                    opened.envelopes,
+                    opened.next_write_id,
+                    opened.pinned,
+                    self._clock.monotonic_s(),
+                    self._clock.wall_ms(),
+                )
+            )
+
+    def start(self, group: anyio.abc.TaskGroup) -> None:
+        """Begin to work."""
+        self._running = 2
+        group.start_soon(self._work, self._serve_queue)
+        group.start_soon(self._work, self._serve_cache)
+
+    def store_writes(self, effect: StoreWrites) -> None:
+        """Note that the queue has something to do."""
+        self._queue.set()
+
+    def load_writes(self, effect: LoadWrites) -> None:
+        """Read payloads."""
+        self._reads.append(effect)
+        self._queue.set()
+
+    def store_cache(self, effect: StoreCache) -> None:
+        """Note that the cache has something to do, in a while."""
+        self._cache.set()
+
+    def load(self, effect: Load) -> None:
+        """Ask the disk, and at once."""
+        self._loads.append(effect)
+        self._cache.set()
+        if self._pause is not None:
+            self._pause.cancel()
+
+    async def close(self) -> None:
+        """Store what is left and close everything; to be called once no more can come."""
+        with anyio.CancelScope(shield=True):
+            self._scope.cancel()
+            if self._running:
+                await self._stopped.wait()
+            try:
+                await self._store_last()
+            except StorageError as error:
+                logger.warning("the last changes could not be stored: %s", error)
+            finally:
+                await self._run(self._store.close)
+
+    async def _store_last(self) -> None:
+        with self._lock:
+            changes = self._engine.take_cache_changes()
+        try:
+            if changes:
+                await self._run(self._store.apply, changes)
+                self._cache_done(changes)
+        finally:
+            with self._lock:
+                batch = self._engine.take_journal_batch()
+            if batch.added or batch.removed:
+                await self._run(_store_batch, self._store, batch)
+                with self._lock:
+                    self._engine.journal_stored(
+                        batch, (), self._clock.monotonic_s(), self._clock.wall_ms()
+                    )
+
+    def _cache_done(self, changes: list[CacheChange]) -> None:
+        acknowledged = [
+            change.write_id for change in changes if isinstance(change, Acknowledged)
+        ]
+        self._marked.update(acknowledged)
+        with self._lock:
+            self._perform(self._engine.cache_stored(acknowledged))
+
+    async def _work(self, serve: Callable[[], Awaitable[None]]) -> None:
+        try:
+            with self._scope:
+                await serve()
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._stopped.set()
+
+    # The queue.
+    async def _serve_queue(self) -> None:
+        while True:
+            await self._queue.wait()
+            while self._reads:
+                await self._read(self._reads.popleft())
+            with self._lock:
+                batch = self._engine.take_journal_batch()
+            await self._store_batch(batch)
+
+    async def _read(self, effect: LoadWrites) -> None:
+        read = await self._run(self._store.load_writes, effect.write_ids)
+        with self._lock:
+            self._perform(
+                self._engine.writes_loaded(
+                    read.writes,
+                    read.unreadable,
+                    self._clock.monotonic_s(),
+                    self._clock.wall_ms(),
+                )
+            )
+
+    async def _store_batch(self, batch: JournalBatch) -> None:
+        try:
+            await self._run(_store_batch, self._store, batch)
+        except StorageError as error:
+            with self._lock:
+                self._fail(error)
+                self._perform(
+                    self._engine.journal_failed(
+                        batch, error, self._clock.monotonic_s(), self._clock.wall_ms()
+                    )
+                )
+            await self._retry(self._store.reopen_queue)
+            self._queue.set()
+            return
+        concluded = self._marked.intersection(batch.removed)
+        self._marked -= concluded
+        with self._lock:
+            self.state = "disk"
+            self._perform(
+                self._engine.journal_stored(
+                    batch,
+                    sorted(concluded),
+                    self._clock.monotonic_s(),
+                    self._clock.wall_ms(),
+                )
+            )
+
+    # The cache.
+    async def _serve_cache(self) -> None:
+        while True:
+            await self._cache.wait()
+            if not self._loads:
+                with anyio.CancelScope() as self._pause:
+                    await self._clock.sleep_until(self._next_cache_s)
+                self._pause = None
+            loads = list(self._loads)
+            self._loads.clear()
+            with self._lock:
+                changes = self._engine.take_cache_changes()
+            try:
+                if changes:
+                    self.report = await self._run(self._store.apply, changes)
+                    self._cache_done(changes)
+                for effect in loads:
+                    await self._answer(effect)
+            except StorageError as error:
+                await self._lose_cache(error, changes, loads)
+            self._next_cache_s = self._clock.monotonic_s() + CACHE_INTERVAL_S
+
+    async def _answer(self, effect: Load) -> None:
+        cached = await self._run(self._store.load, effect.path, effect.params)
+        await self._loaded(effect, cached)
+
+    async def _loaded(self, effect: Load, cached: CachedQuery | None) -> None:
+        read = await self._run(self._store.load_writes, effect.write_ids)
+        with self._lock:
+            now_s, wall_ms = self._clock.monotonic_s(), self._clock.wall_ms()
+            self._perform(
+                self._engine.loaded(
+                    effect, cached, read.writes, read.unreadable, now_s, wall_ms
+                )
+            )
+
+    async def _lose_cache(
+        self, error: StorageError, changes: list[CacheChange], loads: list[Load]
+    ) -> None:
+        """Go on without what the cache had: nobody who waits for it is left waiting."""
+        logger.warning("the cache on disk failed: %s", error)
+        for effect in loads:
+            await self._loaded(effect, None)
+        acknowledged = [
+            change.write_id for change in changes if isinstance(change, Acknowledged)
+        ]
+        if isinstance(error, CorruptRecord):
+            logger.warning("%s", await self._run(self._store.reset_cache))
+        else:
+            with self._lock:
+                self._fail(error)
+            await self._retry(self._store.reopen_cache)
+        with self._lock:
+            self.state = "disk"
+            self._perform(self._engine.cache_lost(acknowledged))
+
+    def _fail(self, error: StorageError) -> None:
+        self.state = "full" if isinstance(error, StorageFull) else "failed"
+        self._perform(self._engine.note_error(error))
+
+    async def _retry(self, reopen: Callable[[], object]) -> None:
+        """Return once the disk can be used again."""
+        while True:
+            await self._clock.sleep_until(self._clock.monotonic_s() + RETRY_S)
+            try:
+                await self._run(reopen)
+            except StorageError as error:
+                logger.debug("still failing: %s", error)
+            else:
+                return
+
+
+def _store_batch(store: Store, batch: JournalBatch) -> None:
+    store.store_writes(
+        [queued_write(write) for write in batch.added], batch.removed, batch.sent_through
+    )
+
+
+class _Wanted:
+    """Whether there is something to do, for the one task that does it."""
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._event: anyio.Event | None = None
+
+    def set(self) -> None:
+        self._is_set = True
+        if self._event is not None:
+            self._event.set()
+
+    async def wait(self) -> None:
+        """Return as soon as there is something, which then counts as seen."""
+        while not self._is_set:
+            self._event = anyio.Event()
+            await self._event.wait()
+            self._event = None
+        self._is_set = False

@@ -1,0 +1,161 @@
+"""The slow, obvious disk: one value, a set of queries and a dictionary of writes."""
+
+import copy
+
+from firekeep_core.operation.cache_change import (
+    Acknowledged,
+    Assume,
+    CacheChange,
+    CachedQuery,
+    Clear,
+    Complete,
+    Concluded,
+    Forget,
+    Hold,
+    Pin,
+    Replace,
+    Track,
+)
+from firekeep_core.operation.queued_write import QueuedWrite, WriteEnvelope
+from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.node import EMPTY, Node
+from firekeep_core.snap.path import Path
+
+DEFAULT = QueryParams.DEFAULT
+Query = tuple[Path, QueryParams]
+
+
+class TrackedModel:
+    """What is known of one query."""
+
+    def __init__(self) -> None:
+        self.is_active = False
+        self.is_complete = False
+        self.is_pinned = False
+        self.keys: set[str] = set()
+
+    def copy(self) -> "TrackedModel":
+        """Return what is known at this moment."""
+        other = copy.copy(self)
+        other.keys = set(self.keys)
+        return other
+
+
+class DiskModel:
+    """Forgets nothing, however large; a copy is what a crash leaves."""
+
+    def __init__(self) -> None:
+        self.root: Node = EMPTY
+        self.tracked: dict[Query, TrackedModel] = {}
+        self.acknowledged: set[int] = set()
+        self.ever_acknowledged: set[int] = set()
+        self.queue: dict[int, QueuedWrite] = {}
+        self.next_write_id = 1
+
+    def copy(self) -> "DiskModel":
+        """Return what is there at this moment."""
+        other = copy.copy(self)
+        other.tracked = {query: record.copy() for query, record in self.tracked.items()}
+        other.acknowledged = set(self.acknowledged)
+        other.ever_acknowledged = set(self.ever_acknowledged)
+        other.queue = dict(self.queue)
+        return other
+
+    def open(self) -> tuple[list[WriteEnvelope], int, list[Query]]:
+        for record in self.tracked.values():
+            record.is_active = False
+        for write_id in self.acknowledged:
+            self.queue.pop(write_id, None)
+        self.acknowledged.clear()
+        envelopes = [self.queue[id].envelope for id in sorted(self.queue)]
+        pinned = [query for query, record in self.tracked.items() if record.is_pinned]
+        return envelopes, self.next_write_id, pinned
+
+    def store_writes(
+        self, added: list[QueuedWrite], removed: list[int], sent_through: int
+    ) -> list[int]:
+        for write in added:
+            self.queue[write.envelope.id] = write
+            self.next_write_id = max(self.next_write_id, write.envelope.id + 1)
+        for write_id in removed:
+            self.queue.pop(write_id, None)
+        return sorted(self.acknowledged.intersection(removed))
+
+    def load_writes(self, write_ids: list[int]) -> list[QueuedWrite]:
+        return [self.queue[write_id] for write_id in write_ids if write_id in self.queue]
+
+    def apply(self, changes: list[CacheChange]) -> None:
+        self.ever_acknowledged |= {c.write_id for c in changes if isinstance(c, Acknowledged)}
+        for change in changes:
+            self._apply(change)
+
+    def load(self, path: Path, params: QueryParams) -> CachedQuery:
+        covers = [
+            place
+            for (place, query), record in self.tracked.items()
+            if query == DEFAULT and record.is_complete and place.contains(path)
+        ]
+        own = self.tracked.get((path, params))
+        here = self.root.get(path)
+        if own is not None and own.is_complete and params != DEFAULT:
+            return CachedQuery(with_keys(here, own.keys), True, True)
+        if covers:
+            return CachedQuery(here, True, False)
+        keys: set[str] = set()
+        for (place, query), record in self.tracked.items():
+            if record.is_complete and place == path and query != DEFAULT:
+                keys |= record.keys
+            if record.is_complete and place.parent == path and query == DEFAULT:
+                keys.add(place.keys[-1])
+        return CachedQuery(with_keys(here, keys), False, True)
+
+    def _record(self, path: Path, params: QueryParams) -> TrackedModel:
+        return self.tracked.setdefault((path, params), TrackedModel())
+
+    def _apply(self, change: CacheChange) -> None:
+        match change:
+            case Replace(path, node):
+                self.root = self.root.update(path, node)
+            case Assume(path, node):
+                self.root = self.root.update(path, node)
+                self._record(path, DEFAULT).is_complete = True
+            case Hold(path, params, added, removed, is_all):
+                record = self._record(path, params)
+                if is_all:
+                    record.keys.clear()
+                record.keys |= set(added)
+                record.keys -= set(removed)
+            case Complete(path, params):
+                self._record(path, params).is_complete = True
+                if params == DEFAULT:
+                    for (place, query), record in self.tracked.items():
+                        if path.contains(place):
+                            # A window is derived from the whole from now on.
+                            record.is_complete = query == DEFAULT
+                            record.keys.clear()
+            case Track(path, params, is_active):
+                self._record(path, params).is_active = is_active
+            case Pin(path, params, is_pinned):
+                self._record(path, params).is_pinned = is_pinned
+            case Forget(path, params):
+                for place, query in list(self.tracked):
+                    if (place, query) == (path, params) or (
+                        params == DEFAULT and path.contains(place)
+                    ):
+                        del self.tracked[place, query]
+            case Acknowledged(write_id):
+                self.acknowledged.add(write_id)
+            case Concluded(write_id):
+                self.acknowledged.discard(write_id)
+            case Clear():
+                for query, record in list(self.tracked.items()):
+                    if not (record.is_active or record.is_pinned):
+                        del self.tracked[query]
+
+
+def with_keys(node: Node, keys: set[str]) -> Node:
+    """Return the children with these keys."""
+    kept = EMPTY
+    for key in keys:
+        kept = kept.update_child(key, node.child(key))
+    return kept
