@@ -424,7 +424,7 @@ async def test_servers_time_is_the_local_one_before_it_is_known() -> None:
 
 async def test_what_is_kept_and_listened_to_is_counted() -> None:
     async with offline({"a": {"x": 1}, "b": 2}) as db:
-        assert db.cache_info() == (0, 0, 0, 0, 0)
+        assert db.cache_info()[:5] == (0, 0, 0, 0, 0)
 
         db.reference("a").keep_synced(True)
         listener = db.reference("b").on_value(lambda snapshot: None)

@@ -51,6 +51,7 @@ class DiskModel:
         self.ever_acknowledged: set[int] = set()
         self.queue: dict[int, QueuedWrite] = {}
         self.next_write_id = 1
+        self.sent_through = 0
 
     def copy(self) -> "DiskModel":
         """Return what is there at this moment."""
@@ -67,13 +68,17 @@ class DiskModel:
         for write_id in self.acknowledged:
             self.queue.pop(write_id, None)
         self.acknowledged.clear()
-        envelopes = [self.queue[id].envelope for id in sorted(self.queue)]
+        envelopes = [
+            self.queue[id].envelope._replace(maybe_sent=id <= self.sent_through)
+            for id in sorted(self.queue)
+        ]
         pinned = [query for query, record in self.tracked.items() if record.is_pinned]
         return envelopes, self.next_write_id, pinned
 
     def store_writes(
         self, added: list[QueuedWrite], removed: list[int], sent_through: int
     ) -> list[int]:
+        self.sent_through = max(self.sent_through, sent_through)
         for write in added:
             self.queue[write.envelope.id] = write
             self.next_write_id = max(self.next_write_id, write.envelope.id + 1)

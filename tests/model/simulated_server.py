@@ -88,8 +88,9 @@ class SimulatedServer:
     def _window_changes(self, listen: Listen, before: Node) -> list[Message]:
         old = listen.params.filter(before.get(listen.path))
         new = listen.params.filter(self.root.get(listen.path))
+        # What leaves comes first: what enters finds room.
         return [
             push(str(listen.path.child(Path.from_keys([key]))), export(new.child(key)), listen.tag)
-            for key in sorted({*old.keys(), *new.keys()})
+            for key in [*(set(old) - set(new)), *new]
             if old.child(key) != new.child(key)
         ]

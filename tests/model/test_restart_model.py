@@ -4,7 +4,6 @@ The disk here is a model, as obvious as can be; that the real one does as it doe
 that is. What must hold is the engine's part: that everything needed gets there, in the right order.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -185,9 +184,12 @@ class RestartMachine(RuleBasedStateMachine):
         self.kept = kept
         self.collect()
 
-    @rule()
-    def crash_and_start(self) -> None:
+    @rule(jobs=st.integers(0, 3))
+    def crash_and_start(self, jobs: int) -> None:
         """After a sudden end the queue is what the disk was told, and so is the cache."""
+        for _ in range(min(jobs, len(self.dialogue.disk_jobs))):
+            self.dialogue.run_disk_job(0)
+        self.collect()
         self.server.connection_lost()
         self.inbox.clear()
         self.is_connected = False
@@ -257,11 +259,6 @@ class RestartMachine(RuleBasedStateMachine):
             cached = self.disk.load(Path.from_wire(path), params)
             assert cached.is_complete
             assert params.filter(cached.node) == node
-
-
-def run(machine: Callable[[], RestartMachine]) -> RestartMachine:
-    """Make a machine for a history told step by step."""
-    return machine()
 
 
 TestRestarts = RestartMachine.TestCase

@@ -79,8 +79,10 @@ class Write(PendingWrite):
             await reference.set(10).durable()
         """
         driver: Driver | None = self.owner
-        if driver is None or not driver.has_disk:
+        if driver is None:
             raise UsageError(f"the write at {self.path} is not one that is kept on disk")
+        if not driver.has_disk:
+            raise UsageError("the database was opened without persistence: no write is on disk")
         if self.is_stored:
             return
         if self.is_settled:

@@ -5,39 +5,15 @@ Source: sync-engine §1.2 and §1.3, wire §4.1.
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport int64_t
 from libc.string cimport memset
 
+from .entries cimport fill_maker, fk_maker
 from .node cimport Node, new_node, scalar_from_python
-from .word cimport (
-    fk_key,
-    fk_word,
-    key_from_text,
-    new_deferred,
-    new_integer,
-    new_map,
-    new_string,
-    release,
-    release_key,
-    retain,
-    retain_key,
-    set_priority,
-)
+from .word cimport fk_word, release
 
 from ..errors import ProtocolError
 
 cdef extern from "json_read.h":
-    ctypedef struct fk_maker:
-        fk_key (*key_from_text)(const char *, size_t) noexcept nogil
-        void (*retain_key)(fk_key) noexcept nogil
-        void (*release_key)(fk_key) noexcept nogil
-        void (*retain)(fk_word) noexcept nogil
-        void (*release)(fk_word) noexcept nogil
-        fk_word (*new_integer)(int64_t) noexcept nogil
-        fk_word (*new_string)(const char *, size_t) noexcept nogil
-        fk_word (*new_deferred)(int, fk_word) noexcept nogil
-        fk_word (*new_map)(fk_key *, fk_word *, size_t, fk_word) noexcept nogil
-        fk_word (*set_priority)(fk_word, fk_word) noexcept nogil
     fk_word fk_read_value(fk_reader *reader, const fk_maker *make)
     void fk_reader_close(fk_reader *reader, const fk_maker *make)
 
@@ -54,16 +30,7 @@ cdef extern from "Python.h":
 MAX_TEXT_BYTES = 2**31 - 1
 
 cdef fk_maker MAKER
-MAKER.key_from_text = key_from_text
-MAKER.retain_key = retain_key
-MAKER.release_key = release_key
-MAKER.retain = retain
-MAKER.release = release
-MAKER.new_integer = new_integer
-MAKER.new_string = new_string
-MAKER.new_deferred = new_deferred
-MAKER.new_map = new_map
-MAKER.set_priority = set_priority
+fill_maker(&MAKER)
 
 
 cdef void reader_open(fk_reader *reader, const char *text, size_t length) noexcept nogil:

@@ -10,20 +10,6 @@
 
 #include "json_scan.h"
 
-/* How words are made and given back; parameters are owned as in word.pxd. */
-typedef struct {
-    fk_key (*key_from_text)(const char *text, size_t length);
-    void (*retain_key)(fk_key k);
-    void (*release_key)(fk_key k);
-    void (*retain)(fk_word w);
-    void (*release)(fk_word w);
-    fk_word (*new_integer)(int64_t value);
-    fk_word (*new_string)(const char *text, size_t length);
-    fk_word (*new_deferred)(int kind, fk_word operand);
-    fk_word (*new_map)(fk_key *keys, fk_word *values, size_t count, fk_word priority);
-    fk_word (*set_priority)(fk_word node, fk_word priority);
-} fk_maker;
-
 /* What the keys with a leading dot of one object said. */
 typedef struct {
     fk_word priority, value, operand;
@@ -34,46 +20,13 @@ static fk_word fk_read_value(fk_reader *r, const fk_maker *make);
 
 static void fk_reader_close(fk_reader *r, const fk_maker *make) {
     size_t i;
-    for (i = 0; i < r->count; i++) {
-        make->release_key(r->keys[i]);
-        make->release(r->values[i]);
-    }
+    fk_entries_close(&r->open, make);
     if (r->seen)
         for (i = 0; i < FK_SEEN_DEPTH * FK_SEEN_KEYS; i++)
             if (r->seen[i].length) make->release_key(r->seen[i].key);
-    free(r->keys);
-    free(r->values);
     free(r->scratch);
     free(r->seen);
     memset(r, 0, sizeof *r);
-}
-
-static void fk_grow(fk_reader *r) {
-    size_t capacity = r->capacity ? r->capacity * 2 : 64;
-    fk_key *keys = (fk_key *)realloc(r->keys, capacity * sizeof *keys);
-    fk_word *values = (fk_word *)realloc(r->values, capacity * sizeof *values);
-    if (!keys || !values) abort();
-    r->keys = keys;
-    r->values = values;
-    r->capacity = capacity;
-}
-static inline void fk_push(fk_reader *r, fk_key key, fk_word value) {
-    if (r->count == r->capacity) fk_grow(r);
-    r->keys[r->count] = key;
-    r->values[r->count++] = value;
-}
-static void fk_pop_to(fk_reader *r, const fk_maker *make, size_t base) {
-    while (r->count > base) {
-        r->count--;
-        make->release_key(r->keys[r->count]);
-        make->release(r->values[r->count]);
-    }
-}
-static inline fk_word fk_take_map(fk_reader *r, const fk_maker *make, size_t base,
-                                  fk_word priority) {
-    size_t count = r->count - base;
-    r->count = base;
-    return make->new_map(r->keys + base, r->values + base, count, priority);
 }
 
 static fk_seen_key *fk_seen_at(fk_reader *r) {
@@ -95,26 +48,6 @@ static void fk_see_key(fk_seen_key *seen, const fk_maker *make, fk_key key, cons
     seen->text[length] = '"';
     seen->length = (uint8_t)(length + 1);
     if (had) make->release_key(old);
-}
-
-/* The deferred leaf of what `.sv` said; operand (owned) */
-static fk_word fk_deferred_word(const fk_maker *make, fk_word operand) {
-    if (fk_is_string(operand) && fk_string_length(operand) == 9 &&
-        !memcmp(fk_string_text(operand), "timestamp", 9)) {
-        make->release(operand);
-        return make->new_deferred(FK_DEFERRED_TIMESTAMP, FK_EMPTY);
-    }
-    if (fk_is_map(operand) && fk_map_count(operand) == 1) {
-        fk_key increment = make->key_from_text("increment", 9);
-        fk_word delta = fk_bare(fk_child(operand, increment));
-        make->release_key(increment);
-        if (fk_is_number(delta)) {
-            make->retain(delta);
-            make->release(operand);
-            return make->new_deferred(FK_DEFERRED_INCREMENT, delta);
-        }
-    }
-    return make->new_deferred(FK_DEFERRED_UNKNOWN, operand);
 }
 
 /* word (owned) as a priority; what can be none is none */
@@ -171,14 +104,14 @@ static fk_word fk_special_word(fk_reader *r, const fk_maker *make, fk_special *s
     } else if (special->has_operand) {
         special->value = fk_deferred_word(make, special->operand);
     } else {
-        return fk_take_map(r, make, base, special->priority);
+        return fk_take_map(&r->open, make, base, special->priority);
     }
-    fk_pop_to(r, make, base);
+    fk_pop_to(&r->open, make, base);
     return make->set_priority(special->value, special->priority);
 }
 
 static fk_word fk_read_object(fk_reader *r, const fk_maker *make) {
-    size_t base = r->count, length;
+    size_t base = r->open.count, length;
     int nth = 0, is_special = 0;
     fk_special special = {FK_EMPTY, FK_EMPTY, FK_EMPTY, 0, 0};
     fk_seen_key *seen;
@@ -221,14 +154,14 @@ static fk_word fk_read_object(fk_reader *r, const fk_maker *make) {
             break;
         }
         value = fk_read_value(r, make);
-        fk_push(r, key, value);
+        fk_push(&r->open, key, value);
         if (r->error) break;
     next:
         if (fk_accept(r, ',')) continue;
         if (fk_accept(r, '}')) {
             r->depth--;
             if (is_special) return fk_special_word(r, make, &special, base);
-            return fk_take_map(r, make, base, FK_EMPTY);
+            return fk_take_map(&r->open, make, base, FK_EMPTY);
         }
         fk_fail(r, "a comma or a closing brace was expected");
         break;
@@ -238,7 +171,7 @@ static fk_word fk_read_object(fk_reader *r, const fk_maker *make) {
 }
 
 static fk_word fk_read_array(fk_reader *r, const fk_maker *make) {
-    size_t base = r->count, index;
+    size_t base = r->open.count, index;
     r->at++;
     if (fk_accept(r, ']')) return FK_EMPTY;
     if (++r->depth > FK_JSON_DEPTH) {
@@ -252,7 +185,7 @@ static fk_word fk_read_array(fk_reader *r, const fk_maker *make) {
             size_t rest = index;
             do *--p = (char)('0' + rest % 10);
             while (rest /= 10);
-            fk_push(r, make->key_from_text(p, (size_t)(digits + sizeof digits - p)), value);
+            fk_push(&r->open, make->key_from_text(p, (size_t)(digits + sizeof digits - p)), value);
         }
         if (r->error) return FK_EMPTY;
         if (fk_accept(r, ',')) continue;
@@ -261,7 +194,7 @@ static fk_word fk_read_array(fk_reader *r, const fk_maker *make) {
         return FK_EMPTY;
     }
     r->depth--;
-    return fk_take_map(r, make, base, FK_EMPTY);
+    return fk_take_map(&r->open, make, base, FK_EMPTY);
 }
 
 static int fk_read_literal(fk_reader *r, const char *text, size_t length) {

@@ -10,7 +10,8 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include "word.h"
+#include "entries.h"
+#include "utf8.h"
 
 #if defined(__SSE2__) || defined(_M_X64)
 #include <emmintrin.h>
@@ -37,10 +38,7 @@ typedef struct fk_reader {
     const char *error;
     int depth;
     int allows_surrogates; /* raw, as three bytes each: text that was a str */
-    /* entries of the objects that are still open, innermost last */
-    fk_key *keys;
-    fk_word *values;
-    size_t count, capacity;
+    fk_entries open; /* of the objects that have not ended */
     char *scratch; /* strings without their escapes */
     size_t scratch_size;
     fk_seen_key *seen; /* FK_SEEN_DEPTH × FK_SEEN_KEYS */
@@ -109,27 +107,6 @@ static inline const char *fk_plain_end(const char *p, const char *end) {
 #endif
     while (p < end && (signed char)*p >= ' ' && *p != '"' && *p != '\\') p++;
     return p;
-}
-
-/* Bytes of the UTF-8 character at p, which is no ASCII; 0 if it is none. */
-static inline int fk_utf8_length(const char *p, const char *end, int allows_surrogates) {
-    unsigned a = (unsigned char)p[0], b;
-    ptrdiff_t room = end - p;
-#define FK_TAIL(i) (((unsigned char)p[i] & 0xC0) == 0x80)
-    if (a < 0xC2 || a > 0xF4 || room < 2) return 0;
-    b = (unsigned char)p[1];
-    if (!FK_TAIL(1)) return 0;
-    if (a < 0xE0) return 2;
-    if (room < 3 || !FK_TAIL(2)) return 0;
-    if (a < 0xF0) {
-        if (a == 0xE0 && b < 0xA0) return 0;
-        if (a == 0xED && b >= 0xA0 && !allows_surrogates) return 0;
-        return 3;
-    }
-    if (room < 4 || !FK_TAIL(3)) return 0;
-    if ((a == 0xF0 && b < 0x90) || (a == 0xF4 && b >= 0x90)) return 0;
-    return 4;
-#undef FK_TAIL
 }
 
 static inline int fk_hex4(const char *p, const char *end) {

@@ -538,15 +538,15 @@ cdef class SyncTree:
             return None
         return point.primary() if params.loads_all else point.find(params)
 
-    def needs_load(self, Path path not None, QueryParams params not None) -> bool:
-        """Return whether a listen's data are not known, so that the disk should be asked."""
+    def wants_load(self, Path path not None, QueryParams params not None) -> bool:
+        """Return, once for a query, whether its data are not known and the disk is to be asked."""
         cdef View view = self.holder_of(path, params)
-        return (
-            self.unstored.is_kept
-            and view is not None
-            and not view.covered
-            and not view.server_complete
-        )
+        if not self.unstored.is_kept or view is None or view.covered or view.server_complete:
+            return False
+        if view.was_asked_for:
+            return False
+        view.was_asked_for = True
+        return True
 
     def load(
         self,
@@ -561,8 +561,8 @@ cdef class SyncTree:
         meanwhile counts for more than what was read.
         """
         cdef View view = self.holder_of(path, params)
-        cdef list events = []
         cdef list parts = []
+        cdef str origin = "local"
         cdef Node node
         for write_id, write_parts in writes:
             self.writes.restore(write_id, write_parts)
@@ -574,8 +574,10 @@ cdef class SyncTree:
                 if cached.is_complete:
                     self.unstored.touch(view)
                     self.teach(self.find_point(path), view)
-                events = self.run(LOCAL, [part_of(path, new_node(FK_EMPTY))], "server")
-        return events + self.run(LOCAL, parts, "local") if parts else events
+                parts.append(part_of(path, new_node(FK_EMPTY)))
+                origin = "server"
+        # In one go: no view may show the one without the other.
+        return self.run(LOCAL, parts, origin) if parts else []
 
     cdef void teach(self, SyncPoint point, View teacher):
         """Let incomplete views at and below a point know what one there has learnt of the disk.

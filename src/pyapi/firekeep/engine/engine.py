@@ -22,7 +22,7 @@ from firekeep.engine.info import Info
 from firekeep.engine.journal import Journal, JournalBatch
 from firekeep.engine.kept import KeptQueries, pinned_as
 from firekeep.engine.lingering import Lingering
-from firekeep.engine.listens import DEFAULT, Listen, Listens
+from firekeep.engine.listens import DEFAULT, Listens
 from firekeep.engine.overview import Overview
 from firekeep.engine.requests import (
     PendingWrite,
@@ -322,8 +322,7 @@ class Engine(Generic[WriteT]):
         if path.front == ".info":
             events = self._info.add_registration(path, params, registration, kinds)
         else:
-            events, changes = self._tree.add_registration(path, params, registration, kinds)
-            self._listens.change(changes, out)
+            events = self._listens.attach(path, params, registration, kinds, out)
             self._ask_cache(out)
         if events:
             out.append(Deliver(events))
@@ -567,7 +566,6 @@ class Engine(Generic[WriteT]):
         self._journal.stored(batch)
         for write_id in concluded:
             self._tree.note(Concluded(write_id))
-        self._exchange.send_unsent(out)
         self._end_turn(now_s, wall_ms, out)
         return out
 
@@ -579,7 +577,6 @@ class Engine(Generic[WriteT]):
         out: list[Effect] = []
         self._journal.failed(batch, failure)
         self._exchange.last_error = failure
-        self._exchange.send_unsent(out)
         out.append(StatusChanged())
         self._end_turn(now_s, wall_ms, out)
         return out
@@ -622,16 +619,15 @@ class Engine(Generic[WriteT]):
         self._give_up(unreadable, out)
         parts = self._journal.loaded(writes, self._requests.writes)
         reader = load.reader
-        known = cached if isinstance(reader, Listen) else None
+        known = None if isinstance(reader, Get) else cached
         events = self._tree.load(load.path, load.params, known, parts)
         if events:
             out.append(Deliver(events))
-        if isinstance(reader, Listen):
-            self._listens.loaded(reader, out)
-        elif isinstance(reader, Get):
+        if isinstance(reader, Get):
             self._gets.loaded(reader, cached, out)
+        else:
+            self._listens.loaded(load, out)
         self._transactions.touch(load.path)
-        self._exchange.send_unsent(out)
         self._end_turn(now_s, wall_ms, out)
         return out
 
@@ -650,7 +646,6 @@ class Engine(Generic[WriteT]):
         events = self._tree.load(ROOT, DEFAULT, None, parts)
         if events:
             out.append(Deliver(events))
-        self._exchange.send_unsent(out)
         self._end_turn(now_s, wall_ms, out)
         return out
 
@@ -683,6 +678,8 @@ class Engine(Generic[WriteT]):
     def _end_turn(self, now_s: float, wall_ms: int, out: list[Effect]) -> None:
         """Bring what a turn has changed to its end."""
         self._exchange.release_deferred(out)
+        if self._requests.unsent:
+            self._exchange.send_unsent(out)
         if self._transactions.count:
             server_ms = self._exchange.server_time_ms(wall_ms)
             for ended in self._transactions.settle(server_ms, out):

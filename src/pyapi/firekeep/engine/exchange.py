@@ -147,29 +147,32 @@ class Exchange:
         if write.has_increment:
             self._tree.mark_sent(write.id)
 
-    def send_unsent(self, out: list[Effect], batches: list[Batch] | None = None) -> None:
-        """Send what waits, in order, as far as it is stored and loaded.
+    def send_unsent(self, out: list[Effect]) -> None:
+        """Send the writes that wait as far as they are stored and loaded.
 
-        `batches` are transactions that take their turn among the writes, the first one last; those
-        whose turn has not come stay.
+        Transactions take their turn among them, in the order in which all were made.
         """
-        requests = self._requests
         journal = self._journal
-        unsent = requests.unsent
+        unsent = self._requests.unsent
+        batches = self._transactions.take_ready() if self._transactions.count else []
+        batches.reverse()
         while unsent:
             write = unsent[0]
-            if journal is not None and not journal.can_send(write, out):
-                return
-            if not write.is_loaded:
-                assert journal is not None
-                journal.ask_for(unsent, out)
-                return
             while batches and batches[-1].first_order < write.id:
                 self._transactions.send(batches.pop(), out)
+            if journal is not None:
+                if not journal.can_send(write, out):
+                    break
+                if not write.is_loaded:
+                    journal.ask_for(unsent, out)
+                    break
             unsent.popleft()
             self.send_write(write, out)
-        while batches:
-            self._transactions.send(batches.pop(), out)
+        for batch in reversed(batches):
+            if unsent:
+                self._transactions.defer(batch)
+            else:
+                self._transactions.send(batch, out)
 
     def drop_write(self, write: PendingWrite, out: list[Effect]) -> None:
         """Forget a set or update that has an outcome other than the server's consent."""
@@ -231,11 +234,8 @@ class Exchange:
         requests.can_send = True
         self._listens.send_all(out)
         requests.unsent.extend(requests.writes.values())
-        batches = self._transactions.ready()
-        batches.reverse()
-        self.send_unsent(out, batches)
-        for batch in batches:
-            self._transactions.defer(batch)
+        self._transactions.ready_all()
+        self.send_unsent(out)
         for operation in self._disconnects.to_send():
             self.send_write(operation, out)
         self._gets.send_all(out)
@@ -351,6 +351,7 @@ class Exchange:
                 for path, node in tree.assumed(write.id):
                     tree.note(Assume(path, node))
                 tree.note(Acknowledged(write.id))
+                self._journal.land(write.id)
             else:
                 self._journal.remove(write, out)
         self._requests.remove(write)

@@ -45,6 +45,9 @@ class Journal:
         self._unloaded = _ByPlace()
         self._wanted: set[int] = set()
         """Ids of payloads that have been asked for to be sent, and have not come."""
+        self._flying: dict[int, int] = {}
+        """Writes that were read to be sent and have no answer, and their sizes in bytes."""
+        self._flying_bytes = 0
         self.is_failing = False
         """Whether the disk takes nothing for now: writes are then sent without it."""
 
@@ -63,8 +66,13 @@ class Journal:
             self._removed.append(write.id)
             self._ask(out)
         write.note_stored(None)
+        self.land(write.id)
         self._unloaded.forget(write.id)
         self._wanted.discard(write.id)
+
+    def land(self, write_id: int) -> None:
+        """Note that a write has its answer, so that others may be read in its place."""
+        self._flying_bytes -= self._flying.pop(write_id, 0)
 
     def remove_stored(self, write_ids: Iterable[int], out: list[Effect]) -> None:
         """Have acknowledged writes dropped whose effect the cache has stored."""
@@ -119,15 +127,21 @@ class Journal:
 
     def ask_for(self, waiting: Iterable[PendingWrite], out: list[Effect]) -> None:
         """Have the next payloads read that are to be sent, unless enough are on their way."""
-        if self._wanted:
+        if self._wanted or 2 * len(self._flying) > _WINDOW_WRITES:
+            return
+        if 2 * self._flying_bytes > _WINDOW_BYTES:
             return
         ids: list[int] = []
-        size_bytes = 0
         for write in waiting:
-            if write.is_loaded or size_bytes >= _WINDOW_BYTES or len(ids) == _WINDOW_WRITES:
+            if (
+                write.is_loaded
+                or len(self._flying) == _WINDOW_WRITES
+                or self._flying_bytes >= _WINDOW_BYTES
+            ):
                 break
             ids.append(write.id)
-            size_bytes += write.size_bytes
+            self._flying[write.id] = write.size_bytes
+            self._flying_bytes += write.size_bytes
         self._wanted.update(ids)
         out.append(LoadWrites(ids))
 

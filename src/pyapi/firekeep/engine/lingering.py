@@ -31,8 +31,7 @@ class Lingering:
         if self._linger_s > 0.0:
             key = (path, params)
             if self._until.pop(key, None) is None:
-                _, changes = self._tree.add_registration(path, params, self, 0)
-                self._listens.change(changes, out)
+                self._listens.attach(path, params, self, 0, out)
             self._until[key] = now_s + self._linger_s
         self._listens.change(self._tree.remove_registration(path, params, registration), out)
 

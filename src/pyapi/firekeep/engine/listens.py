@@ -10,6 +10,7 @@ from firekeep_core.snap.digest import hash_v1
 from firekeep_core.snap.json import dump
 from firekeep_core.snap.node import Node
 from firekeep_core.snap.path import Path
+from firekeep_core.sync.event import Event
 from firekeep_core.sync.listen_change import ListenChange
 from firekeep_core.sync.sync_tree import SyncTree
 from firekeep_core.wire.compound_hash import compound_hash
@@ -26,7 +27,16 @@ _COMPOUND_HASH_FROM_BYTES = 1024
 class Listen:
     """One query that the server is, or is to be, listened at."""
 
-    __slots__ = ("is_confirmed", "is_held", "number", "params", "path", "tag")
+    __slots__ = (
+        "is_confirmed",
+        "is_held",
+        "is_stopping",
+        "number",
+        "params",
+        "path",
+        "stops",
+        "tag",
+    )
 
     def __init__(self, path: Path, params: QueryParams, tag: int | None) -> None:
         self.path = path
@@ -36,6 +46,10 @@ class Listen:
         """Of the request that told the server; 0 while it has not been told."""
         self.is_held = False
         """Whether the disk has yet to say what is cached: the server is told of that (§8.7)."""
+        self.stops: list[Listen] = []
+        """While it is held: those that it is to replace, so that data flow without a gap."""
+        self.is_stopping = False
+        """Whether one that is held is to replace it."""
         self.is_confirmed = False
         """Whether the server answered, on this connection, that all it had has been sent."""
 
@@ -48,46 +62,105 @@ class Listens:
         self._requests = requests
         self._journal = journal
         self._listens: dict[tuple[Path, QueryParams], Listen] = {}
+        self._loading: set[tuple[Path, QueryParams]] = set()
+        """The queries, a whole location without its order, that the disk is being asked for."""
         self.unanswered: dict[int, Listen] = {}
         """Sent and without an answer, by request number and in its order."""
 
     def __len__(self) -> int:
         return len(self._listens)
 
+    def attach(
+        self,
+        path: Path,
+        params: QueryParams,
+        registration: object,
+        kinds: int,
+        out: list[Effect],
+    ) -> list[Event]:
+        """Add a registration to the tree, with all that follows; return what it is told."""
+        events, changes = self._tree.add_registration(path, params, registration, kinds)
+        self.change(changes, out)
+        if self._journal is not None:
+            query = DEFAULT if params.loads_all_data else params
+            if self._tree.wants_load(path, query):
+                # A whole view above listens for it, and may know less on disk.
+                self._load(path, query, None, out)
+        return events
+
     def change(self, changes: list[ListenChange], out: list[Effect]) -> None:
         """Start and stop what the tree asks for, in its order."""
+        held: Listen | None = None
         for change in changes:
-            key = (change.path, change.params)
-            if change.start:
-                listen = Listen(change.path, change.params, change.tag)
-                self._listens[key] = listen
-                if self._journal is not None and self._tree.needs_load(*key):
-                    listen.is_held = True
-                    ids = self._journal.overlapping(change.path)
-                    out.append(Load(change.path, change.params, ids, listen))
-                elif self._requests.can_send:
-                    self._send(listen, out)
+            # Absent if the server itself has ended it: then there is nothing to take back.
+            present = self._listens.get((change.path, change.params))
+            if not change.start:
+                if present is None:
+                    continue
+                if held is None:
+                    self._stop(present, out)
+                else:
+                    present.is_stopping = True
+                    held.stops.append(present)
+            elif present is not None and present.tag == change.tag:
+                present.is_stopping = False
             else:
-                # Absent if the server itself has ended it: then there is nothing to take back.
-                stopped = self._listens.pop(key, None)
-                if stopped is not None and stopped.number:
-                    self.unanswered.pop(stopped.number, None)
-                    if self._requests.can_send:
-                        out.append(self._requests.request("n", _body(stopped), None))
+                if present is not None:
+                    self._stop(present, out)
+                listen = self._start(change, out)
+                held = listen if listen.is_held else held
 
-    def loaded(self, listen: Listen, out: list[Effect]) -> None:
-        """Tell the server of a listen, now that it is known what is cached."""
-        listen.is_held = False
-        if self._requests.can_send and self._listens.get((listen.path, listen.params)) is listen:
+    def _start(self, change: ListenChange, out: list[Effect]) -> Listen:
+        listen = Listen(change.path, change.params, change.tag)
+        self._listens[change.path, change.params] = listen
+        if self._journal is not None and self._tree.wants_load(change.path, change.params):
+            listen.is_held = True
+            self._load(change.path, change.params, listen, out)
+        elif self._requests.can_send:
             self._send(listen, out)
+        return listen
+
+    def _load(
+        self, path: Path, params: QueryParams, listen: Listen | None, out: list[Effect]
+    ) -> None:
+        assert self._journal is not None
+        self._loading.add((path, params))
+        out.append(Load(path, params, self._journal.overlapping(path), listen))
+
+    def _stop(self, listen: Listen, out: list[Effect]) -> None:
+        del self._listens[listen.path, listen.params]
+        if listen.number:
+            self.unanswered.pop(listen.number, None)
+            if self._requests.can_send:
+                out.append(self._requests.request("n", _body(listen), None))
+        self._stop_replaced(listen, out)
+
+    def _stop_replaced(self, listen: Listen, out: list[Effect]) -> None:
+        stops, listen.stops = listen.stops, []
+        for replaced in stops:
+            present = self._listens.get((replaced.path, replaced.params))
+            if replaced.is_stopping and present is replaced:
+                self._stop(replaced, out)
+
+    def loaded(self, load: Load, out: list[Effect]) -> None:
+        """Tell the server of a listen that has waited to know what is cached."""
+        self._loading.discard((load.path, load.params))
+        listen = load.reader
+        if not isinstance(listen, Listen):
+            return
+        listen.is_held = False
+        if self._listens.get((listen.path, listen.params)) is not listen:
+            return
+        if self._requests.can_send:
+            self._send(listen, out)
+        self._stop_replaced(listen, out)
 
     def is_loading(self, path: Path) -> bool:
         """Return whether the disk has yet to say what it knows of the whole of a path."""
         place: Path | None = path
-        while place is not None:
-            listen = self._listens.get((place, DEFAULT))
-            if listen is not None:
-                return listen.is_held
+        while place is not None and self._loading:
+            if (place, DEFAULT) in self._loading:
+                return True
             place = place.parent
         return False
 

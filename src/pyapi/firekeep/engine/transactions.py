@@ -163,8 +163,7 @@ class Transactions:
         path = transaction.path
         self.count += 1
         # Silent: what the keeper is for is the data. It hears only that there will be none.
-        _, changes = self._tree.add_registration(path, DEFAULT, transaction, KINDS["cancel"])
-        self._listens.change(changes, out)
+        self._listens.attach(path, DEFAULT, transaction, KINDS["cancel"], out)
         self._place(path).queue[transaction] = None
         if self._must_wait(transaction):
             return
@@ -233,10 +232,15 @@ class Transactions:
             )
         self.touch(batch.path)
 
-    def ready(self) -> list[Batch]:
-        """Return all that can be sent to a new connection, in order of creation."""
-        self._ready.clear()
-        return sorted(self._batches_at(ROOT), key=_first_order)
+    def ready_all(self) -> None:
+        """Note that a new connection can take everything."""
+        self._ready = {ROOT: None}
+
+    def take_ready(self) -> list[Batch]:
+        """Return what can be sent, in order of creation; what is not sent is to be deferred."""
+        ready, self._ready = self._ready, {}
+        batches = {batch.path: batch for path in ready for batch in self._batches_at(path)}
+        return sorted(batches.values(), key=_first_order)
 
     def defer(self, batch: Batch) -> None:
         """Look at a batch again at the end of the next turn: an older write goes first."""

@@ -1,0 +1,9 @@
+from typing import Final
+
+from firekeep_core.snap.path import Path
+
+BLOCK_BYTES: Final[int]
+
+def path_bytes(path: Path) -> bytes: ...
+def path_from_bytes(data: bytes) -> Path: ...
+def range_end(prefix: bytes) -> bytes: ...
