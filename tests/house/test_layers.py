@@ -37,8 +37,10 @@ def test_nothing_below_the_driver_performs() -> None:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    for folder in ("core/firekeep_core/snap", "core/firekeep_core/sync", "pyapi/firekeep/engine"):
-        (tmp_path / folder).mkdir(parents=True)
+    for folder in ("snap", "store", "sync"):
+        (tmp_path / "core/firekeep_core" / folder).mkdir(parents=True)
+    for folder in ("engine", "storage"):
+        (tmp_path / "pyapi/firekeep" / folder).mkdir(parents=True)
     return tmp_path
 
 
@@ -47,10 +49,20 @@ def tree(tmp_path: Path) -> Path:
     [
         ("core/firekeep_core/snap/node.pyx", "from ..sync.view cimport View"),
         ("core/firekeep_core/snap/node.pyx", "import anyio"),
+        ("core/firekeep_core/store/layout.pyx", "from ..sync.view cimport View"),
+        ("core/firekeep_core/store/layout.pyx", "import cbor2"),
+        ("core/firekeep_core/store/record.pyx", "import rocksdict"),
+        ("core/firekeep_core/snap/record.pyx", "import cbor2"),
+        ("core/firekeep_core/sync/view.pyx", "from firekeep_core.store import record"),
         ("core/firekeep_core/sync/view.pyx", "from ..wire.message cimport decode"),
         ("core/firekeep_core/sync/view.pxd", "from firekeep_core.wire cimport message"),
         ("pyapi/firekeep/engine/engine.py", "from firekeep.net.transport import Transport"),
         ("pyapi/firekeep/engine/engine.py", "from firekeep.driver import Driver"),
+        ("pyapi/firekeep/engine/engine.py", "from firekeep.storage.backend import Backend"),
+        ("pyapi/firekeep/storage/rocksdb.py", "from firekeep.engine.engine import Engine"),
+        ("pyapi/firekeep/storage/rocksdb.py", "from firekeep_core.sync import view"),
+        ("pyapi/firekeep/storage/rocksdb.py", "import cbor2"),
+        ("pyapi/firekeep/reference.py", "import rocksdict"),
         ("pyapi/firekeep/url.py", "from firekeep.engine.session import Session"),
         ("pyapi/firekeep/reference.py", "import websockets"),
     ],
@@ -59,6 +71,21 @@ def test_an_import_the_wrong_way_is_seen(tree: Path, path: str, line: str) -> No
     (tree / path).write_text(f"{line}\n")
 
     assert len(violations(tree)) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("core/firekeep_core/store/record.pyx", "import cbor2"),
+        ("core/firekeep_core/store/layout.pyx", "from ..snap.path cimport Path"),
+        ("pyapi/firekeep/storage/rocksdb.py", "import rocksdict"),
+        ("pyapi/firekeep/storage/write_journal.py", "from firekeep_core.store import record"),
+    ],
+)
+def test_an_import_along_an_arrow_is_none(tree: Path, path: str, line: str) -> None:
+    (tree / path).write_text(f"{line}\n")
+
+    assert violations(tree) == []
 
 
 @pytest.mark.parametrize("line", ["import time", "from os import environ", "async def f(): ..."])
