@@ -39,11 +39,11 @@ ROWS: dict[str, tuple[set[str], set[str]]] = {
     "first": ({"snap"}, set()),
     "engine": ({"snap", "query", "operation", "sync", "wire"}, set()),
     "net": ({"snap", "wire"}, set()),
-    "storage": ({"snap", "store", "query"}, set()),
-    "driver": ({"snap", "query", "operation", "sync", "wire"}, {"engine", "net"}),
-    "api": ({"snap", "query", "sync"}, {"driver", "engine", "net"}),
-    "emulator": ({"snap", "query", "operation", "wire"}, {"net"}),
-    "outer": ({"snap", "query"}, {"api", "driver", "net", "emulator"}),
+    "storage": ({"snap", "query", "operation", "store"}, set()),
+    "driver": ({"snap", "query", "operation", "sync", "wire"}, {"engine", "net", "storage"}),
+    "api": ({"snap", "query", "sync"}, {"driver", "engine", "net", "storage"}),
+    "emulator": ({"snap", "query", "operation", "wire"}, {"net", "storage"}),
+    "outer": ({"snap", "query"}, {"api", "driver", "net", "emulator", "storage"}),
 }
 #: Parts of the driver that have a file of their own.
 DRIVER_PARTS = {
@@ -54,6 +54,7 @@ DRIVER_PARTS = {
     "draining",
     "gate",
     "pending",
+    "storing",
     "timer",
     "write",
 }

@@ -1,0 +1,126 @@
+"""Opening what is stored although it may be damaged, so that no damage keeps an app from starting.
+
+The cache can be fetched again: it is moved away and starts empty. Writes that wait cannot: what
+can be read of them is stored anew before anything is moved.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from firekeep.exceptions import CorruptRecord
+from firekeep.storage.directory import StoreDirectory
+from firekeep.storage.failures import translated
+from firekeep.storage.files import sync_directory
+from firekeep.storage.rocksdb import BATCH_ROWS, RocksBackend
+
+__all__ = ["Opened", "Salvager", "open_cache", "open_queue"]
+
+Salvager: TypeAlias = Callable[[Path], Iterable[tuple[bytes, bytes]]]
+"""Gives the rows worth keeping of a damaged queue, from the directory with its files.
+
+It may raise a `StorageError`, which ends the opening, but must not change the files.
+"""
+
+
+class Opened(NamedTuple):
+    """A database, and what had to be done about it."""
+
+    backend: RocksBackend
+    reports: list[str]
+    """In plain words, for a log and the user; empty as a rule."""
+
+
+def open_cache(directory: StoreDirectory, damage: CorruptRecord | None = None) -> Opened:
+    """Open the cache; a damaged one is moved to the quarantine, and an empty one takes its place.
+
+    `damage` is what came to light later, when a row was read: the cache has to be closed then, and
+    is not looked at again.
+
+    Raises:
+        StorageError: it cannot be opened for a reason other than damage.
+    """
+    damage = damage or _damage_of(directory)
+    if damage is None:
+        try:
+            return Opened(RocksBackend.open(directory.cache, role="cache"), [])
+        except CorruptRecord as error:
+            damage = error
+    reports: list[str] = []
+    if directory.cache.exists():
+        place = directory.quarantine("cache")
+        reports.append(
+            f"the cache was damaged ({damage}) and starts empty; the damaged files are in {place}"
+        )
+    return Opened(RocksBackend.open(directory.cache, role="cache"), reports)
+
+
+def open_queue(
+    directory: StoreDirectory, salvage: Salvager, damage: CorruptRecord | None = None
+) -> Opened:
+    """Open the queue; of a damaged one, what `salvage` gives is stored in a new one.
+
+    Only when that is on the disk is the damaged one moved to the quarantine: whenever this ends,
+    by an error or a crash, the next call finds the one or the other. `damage` is as for
+    `open_cache`.
+
+    Raises:
+        StorageFull: there is no space for the new one; the damaged one is where it was.
+        StorageError: it cannot be opened for a reason other than damage.
+    """
+    new = directory.path / "queue.new"
+    try:
+        if new.exists() and not directory.queue.exists():
+            # Everything had been stored in it before the damaged one was moved.
+            os.rename(new, directory.queue)
+        elif new.exists():
+            shutil.rmtree(new)
+    except OSError as error:
+        raise translated(error, new) from error
+    damage = damage or _damage_of(directory)
+    if damage is None or not directory.queue.exists():
+        try:
+            return Opened(RocksBackend.open(directory.queue, role="queue"), [])
+        except CorruptRecord as error:
+            damage = error
+    count = _store(new, salvage(directory.queue))
+    place = directory.quarantine("queue")
+    try:
+        os.rename(new, directory.queue)
+        sync_directory(directory.path)
+    except OSError as error:
+        raise translated(error, new) from error
+    report = (
+        f"the queue of writes was damaged ({damage}); {count} of its records could be saved, and"
+        f" the damaged files are in {place}"
+    )
+    return Opened(RocksBackend.open(directory.queue, role="queue"), [report])
+
+
+def _damage_of(directory: StoreDirectory) -> CorruptRecord | None:
+    if not directory.is_damaged:
+        return None
+    return CorruptRecord(f"nobody knows in which format {directory.path} was written")
+
+
+def _store(path: Path, rows: Iterable[tuple[bytes, bytes]]) -> int:
+    """Store the rows in a database of their own, on the disk, and return their number."""
+    count = 0
+    backend = RocksBackend.open(path, role="queue")
+    try:
+        for part in _parts(rows):
+            backend.commit(part)
+            count += len(part)
+        backend.sync()
+    finally:
+        backend.close()
+    return count
+
+
+def _parts(rows: Iterable[tuple[bytes, bytes]]) -> Iterator[list[tuple[bytes, bytes]]]:
+    rest = iter(rows)
+    while part := list(islice(rest, BATCH_ROWS)):
+        yield part

@@ -1,0 +1,341 @@
+"""Rows in RocksDB, whose sharp edges end here.
+
+rocksdict is imported at the first open, so that firekeep works where there is no build of it.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal
+from weakref import WeakSet
+
+from firekeep.exceptions import (
+    CorruptRecord,
+    DatabaseClosed,
+    FirekeepError,
+    StorageError,
+    StorageFull,
+    UsageError,
+)
+from firekeep.storage.backend import Row
+from firekeep.storage.failures import translated
+from firekeep.storage.files import check_files, free_bytes, log_bytes, remove_settings, used_bytes
+from firekeep.storage.forks import check_process, keep_for_ever, leave_to_parent
+from firekeep.storage.scan import RocksScan
+from firekeep.storage.shadow import Shadow
+from firekeep.storage.stamp import SyncStamp
+from firekeep.storage.tuning import Role, options
+from firekeep.storage.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from rocksdict import Rdict
+
+__all__ = ["BATCH_ROWS", "RocksBackend"]
+
+BATCH_ROWS = 4000
+"""How many rows a commit that need not be one takes at most, for the sake of other threads."""
+
+#: What opening writes besides the tables that it makes of the logs.
+_OPENING_BYTES = 512 * 1024
+#: How often a reader takes another look at files that somebody replaces meanwhile.
+_MAX_LOOKS = 10
+
+_user_id: int | None = None
+"""The process in which RocksDB has started its threads, which no forked child has."""
+
+
+class RocksBackend:
+    """A `Backend` in a directory, which only one at a time can have open for writing.
+
+    One commit is one batch and holds the interpreter's lock for some 1.5 µs a row, and 2 ms for
+    each MiB; what need not be atomic is better committed in parts of `BATCH_ROWS`. Syncs,
+    compaction and closing let other threads run; opening, some 15 ms, does not.
+
+    RocksDB refuses all writes after one has failed. The next commit or sync then opens it anew if
+    there may be space again; scans that are under way end with a `StorageError`.
+
+    Example::
+
+        backend = RocksBackend.open(directory, role="cache")
+        backend.commit([(b"a", b"1")], sync=True)
+        backend.close()
+    """
+
+    def __init__(self, path: Path, role: Role, database: "Rdict", shadow: Shadow | None) -> None:
+        """Take what `open` and `open_read_only` have opened."""
+        self._path = path
+        self._role: Role = role
+        self._database: Rdict | None = database
+        self._upkeep = Upkeep(database)
+        self._shadow = shadow
+        self._stamp = SyncStamp(path / "SYNCED") if role == "queue" else None
+        self._scans: WeakSet[RocksScan] = WeakSet()
+        self._failure: FirekeepError | None = None
+        self._is_closed = False
+        self._owner_id = os.getpid()
+        leave_to_parent(self)
+
+    @classmethod
+    def open(
+        cls, path: str | os.PathLike[str], *, role: Literal["queue", "cache"]
+    ) -> "RocksBackend":
+        """Open or create the database in a directory, which is made if need be.
+
+        A ``queue`` is opened only if nothing that was ever committed can be missing for the end of
+        a log or a file that is gone; of a ``cache`` the last commits may be. See `tuning.options`.
+
+        Raises:
+            CorruptRecord: the files are damaged; nothing in them was changed that could be read.
+            PersistenceInUse: it is open already, here or in another process.
+            StorageFull: there is no space for the files that opening it writes.
+            StorageError: there is no rocksdict, or the directory cannot be used.
+            UsageError: this process was forked from one that has used RocksDB.
+        """
+        place = Path(path)
+        try:
+            place.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise translated(error, place, is_opening=True) from error
+        check_files(place)
+        backend = cls(place, role, _open(place, role), None)
+        backend._check_stamp()
+        return backend
+
+    @classmethod
+    def open_read_only(cls, path: str | os.PathLike[str]) -> "RocksBackend":
+        """Open a database as it is at this moment, whether or not somebody is writing to it.
+
+        Nothing is written to its directory, nor is anything created where there is none. What is
+        committed later is not seen.
+
+        Raises:
+            CorruptRecord: the files are damaged.
+            StorageError: there is no database, or it cannot be read.
+        """
+        place = Path(path)
+        for attempt in range(_MAX_LOOKS):
+            shadow = Shadow(place)
+            try:
+                check_files(shadow.path, is_in_use=True)
+                database = _open(shadow.path, "reader")
+            except CorruptRecord:
+                # The writer may have replaced files between the listing and the opening.
+                if shadow.is_current() or attempt == _MAX_LOOKS - 1:
+                    shadow.remove()
+                    raise
+                shadow.remove()
+            except BaseException:
+                shadow.remove()
+                raise
+            else:
+                return cls(place, "reader", database, shadow)
+        raise AssertionError("unreachable")
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value of a key, or None."""
+        database = self._readable()
+        try:
+            value: bytes | None = database.get(key)
+        except KeyError as error:
+            raise _not_bytes(key) from error
+        except Exception as error:
+            raise translated(error, self._path) from error
+        return value
+
+    def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Return the rows with start <= key < end, ascending, as they are at this moment."""
+        database = self._readable()
+        if start >= end:
+            return iter(())
+        bounds = _library().ReadOptions()
+        bounds.set_iterate_upper_bound(end)
+        try:
+            scan = RocksScan(database.iter(bounds), start, self._path, self._check)
+        except Exception as error:
+            raise translated(error, self._path) from error
+        self._scans.add(scan)
+        return scan
+
+    def commit(self, rows: Sequence[Row], *, sync: bool = False) -> None:
+        """Store all rows or none, as one batch."""
+        database = self._writable()
+        batch = _library().WriteBatch(raw_mode=True)
+        for key, value in rows:
+            try:
+                if value is None:
+                    batch.delete(key)
+                else:
+                    batch.put(key, value)
+            except (KeyError, ValueError) as error:
+                raise _not_bytes(key, value) from error
+        try:
+            self._upkeep.catch_up()
+            database.write(batch)
+            self._upkeep.note(rows)
+            if sync:
+                self._sync(database)
+        except Exception as error:
+            raise self._failed(error) from error
+
+    def sync(self) -> None:
+        """Return once everything committed is on the disk."""
+        database = self._writable()
+        try:
+            self._sync(database)
+        except Exception as error:
+            raise self._failed(error) from error
+
+    def disk_bytes(self) -> int:
+        """Return what the files take on the disk: some 4 µs for each of some 20."""
+        self._check()
+        return used_bytes(self._path)
+
+    def compact(self) -> None:
+        """Give the space of deleted and replaced rows back: some 15 ms for each MiB rewritten."""
+        self._writable()
+        try:
+            self._upkeep.compact()
+        except Exception as error:
+            raise self._failed(error) from error
+
+    def close(self) -> None:
+        """End the use of it, on the disk if nothing failed before. In a forked child do nothing."""
+        if self._is_closed or os.getpid() != self._owner_id:
+            return
+        self._is_closed = True
+        self._end_scans(DatabaseClosed("the storage is closed"))
+        database, self._database = self._database, None
+        try:
+            if database is not None and self._failure is None and self._role != "reader":
+                self._sync(database)
+        except Exception as error:
+            raise self._failed(error) from error
+        finally:
+            if database is not None:
+                self._close(database)
+            if self._stamp is not None:
+                self._stamp.close()
+            if self._shadow is not None:
+                self._shadow.remove()
+
+    def forked(self) -> None:
+        """Leave everything to the parent process."""
+        keep_for_ever(self._database)
+        for scan in list(self._scans):
+            scan.forked()
+
+    def _check(self) -> None:
+        check_process(self._owner_id)
+        if self._is_closed:
+            raise DatabaseClosed("the storage is closed")
+
+    def _readable(self) -> "Rdict":
+        self._check()
+        if self._database is None:
+            self._database = _open(self._path, self._role, can_write=False)
+        return self._database
+
+    def _writable(self) -> "Rdict":
+        self._check()
+        if self._role == "reader":
+            raise UsageError(f"{self._path} was opened for reading only")
+        if self._failure is not None or self._database is None:
+            return self._reopen()
+        return self._database
+
+    def _reopen(self) -> "Rdict":
+        """Open anew after a write has failed; where that fails too, at least for reading."""
+        failure = self._failure
+        if isinstance(failure, StorageFull) and (
+            free_bytes(self._path) < log_bytes(self._path) + _OPENING_BYTES
+        ):
+            raise StorageFull(*failure.args)
+        self._end_scans(StorageError("the storage was opened anew during the scan"))
+        database, self._database = self._database, None
+        if database is not None:
+            self._close(database)
+            del database
+        try:
+            self._database = _open(self._path, self._role)
+        except FirekeepError as error:
+            self._failure = error
+            raise
+        self._failure = None
+        self._upkeep = Upkeep(self._database)
+        self._check_stamp()
+        return self._database
+
+    def _close(self, database: "Rdict") -> None:
+        try:
+            database.close()
+        except Exception as error:
+            # After a write error closing only says that error again, and closes.
+            if self._failure is None:
+                raise translated(error, self._path) from error
+
+    def _sync(self, database: "Rdict") -> None:
+        # Not with the write: that would wait for the disk under the interpreter's lock.
+        database.flush_wal(sync=True)
+        if self._stamp is not None:
+            self._stamp.write(database.latest_sequence_number())
+
+    def _check_stamp(self) -> None:
+        if self._stamp is None or self._database is None:
+            return
+        last = self._database.latest_sequence_number()
+        synced = self._stamp.read()
+        if last < synced:
+            self.close()
+            raise CorruptRecord(
+                f"damaged storage at {self._path}: it ends at change {last}, and {synced} were"
+                " on the disk"
+            )
+
+    def _failed(self, error: Exception) -> FirekeepError:
+        self._failure = translated(error, self._path)
+        return self._failure
+
+    def _end_scans(self, failure: FirekeepError) -> None:
+        for scan in list(self._scans):
+            scan.end(failure)
+
+
+def _open(path: Path, role: Role, *, can_write: bool = True) -> "Rdict":
+    global _user_id
+    library = _library()
+    if _user_id is not None:
+        check_process(_user_id)
+    _user_id = os.getpid()
+    remove_settings(path)
+    is_read_only = role == "reader" or not can_write
+    access = (
+        library.AccessType.read_only(False) if is_read_only else library.AccessType.read_write()
+    )
+    try:
+        database: Rdict = library.Rdict(str(path), options(role), access_type=access)
+    except Exception as error:
+        raise translated(error, path, is_opening=True) from error
+    database.set_loads(_decode_nothing)
+    return database
+
+
+def _library() -> ModuleType:
+    try:
+        import rocksdict
+    except ImportError as error:
+        raise StorageError(
+            "persistence needs the package rocksdict, which is not installed; there are builds"
+            " of it for 64-bit Linux, macOS and Windows on x86"
+        ) from error
+    return rocksdict
+
+
+def _not_bytes(*parts: object) -> TypeError:
+    shown = ", ".join(f"{part!r:.60}" for part in parts)
+    return TypeError(f"keys and values are bytes and nothing like them: {shown}")
+
+
+def _decode_nothing(data: bytes) -> object:
+    """Stand in for rocksdict's unpickling, which would run whatever the file says."""
+    raise StorageError(f"a value of {len(data)} bytes was about to be decoded")

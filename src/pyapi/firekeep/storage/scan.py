@@ -1,0 +1,70 @@
+"""Going through rows of RocksDB, which ends in silence where the rows are damaged unless asked."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from firekeep.exceptions import FirekeepError
+from firekeep.storage.failures import translated
+from firekeep.storage.forks import keep_for_ever
+
+if TYPE_CHECKING:
+    from rocksdict import RdictIter
+
+__all__ = ["RocksScan"]
+
+
+class RocksScan(Iterator[tuple[bytes, bytes]]):
+    """The rows from where an iterator stands up to its bound, as they were when it was made.
+
+    Until it has ended the database stays locked, even when that is closed: `end` is for that.
+    """
+
+    __slots__ = ("__weakref__", "_check", "_failure", "_path", "_rows", "_start")
+
+    def __init__(
+        self, rows: "RdictIter", start: bytes, path: Path, check: Callable[[], None]
+    ) -> None:
+        """Take a bounded iterator; `check` raises where this process must not use it."""
+        self._rows: RdictIter | None = rows
+        self._start: bytes | None = start
+        self._path = path
+        self._check = check
+        self._failure: FirekeepError | None = None
+
+    def __next__(self) -> tuple[bytes, bytes]:
+        """Return the next row; a failure is raised again each time."""
+        rows = self._rows
+        if rows is None:
+            if self._failure is None:
+                raise StopIteration
+            raise type(self._failure)(*self._failure.args)
+        self._check()
+        try:
+            if self._start is not None:
+                rows.seek(self._start)
+                self._start = None
+            if rows.valid():
+                row: tuple[bytes, bytes] = (rows.key(), rows.value())
+                rows.next()
+                return row
+            rows.status()
+        except Exception as error:
+            failure = translated(error, self._path)
+            # The traceback outlives this call, and what it can see keeps the database locked.
+            del rows
+            self.end(failure)
+            raise failure from error
+        self._rows = None
+        raise StopIteration
+
+    def end(self, failure: FirekeepError) -> None:
+        """Let go of the database; going on raises `failure`. One that has ended stays as it is."""
+        if self._rows is not None:
+            self._rows = None
+            self._failure = failure
+
+    def forked(self) -> None:
+        """Leave the iterator to the parent process."""
+        if self._rows is not None:
+            keep_for_ever(self._rows)
