@@ -12,8 +12,9 @@ ConnectionState = Literal[
 ``shutdown``: the server told the client to stay away, `go_online` tries again."""
 
 AuthState = Literal["signed_out", "pending", "valid", "expired"]
-"""``pending``: a credential is held and not yet accepted; ``expired``: the server refused it, and
-nothing is sent until another one is accepted."""
+"""``pending``: a credential is held and not yet accepted; ``expired``: the server refused it, or there
+is none to be had: what is known is served, writes wait, and nothing is sent until another one is
+accepted."""
 
 StorageState = Literal["memory", "disk", "full", "failed"]
 """``memory``: nothing is kept on disk; ``full``: the disk has no space, ``failed``: it failed
@@ -34,10 +35,14 @@ class Status:
     reason: str | None
     """Why there is no connection, where the server or the network gave a reason."""
     auth: AuthState
+    auth_reason: str | None
+    """Why there is no valid credential; says so if the local clock is the likely cause."""
     pending_writes: int
     """Writes that wait for the server's answer, sent or not."""
     pending_bytes: int
     """Their estimated size."""
+    held_writes: int
+    """Writes of users who are not signed in, which wait for them to return."""
     oldest_pending_ms: int | None
     """Age of the oldest of them in ms; None if there are none."""
     last_synced_ms: int | None

@@ -2,6 +2,7 @@
 
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
+from firekeep_core.operation.cache_change import CacheChange
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.path import Path
 from firekeep_core.sync.event import Event
@@ -22,6 +23,7 @@ __all__ = [
     "StatusChanged",
     "StoreCache",
     "StoreWrites",
+    "SwitchOwner",
     "TokenKind",
     "Wake",
 ]
@@ -107,6 +109,16 @@ class StoreCache(NamedTuple):
     """
 
 
+class SwitchOwner(NamedTuple):
+    """Have the cache on disk be another user's from now on, and tell `Engine.owner_switched`."""
+
+    changes: list[CacheChange]
+    """What the user of before is still to be told of."""
+    uid: str | None
+    cleared_uid: str | None
+    """Whose data are removed for good; None: nobody's."""
+
+
 class Load(NamedTuple):
     """Ask the disk what it knows of a query, and hand it to `Engine.loaded`.
 
@@ -145,6 +157,7 @@ Effect: TypeAlias = (
     | StatusChanged
     | StoreWrites
     | StoreCache
+    | SwitchOwner
     | Load
     | LoadWrites
     | Report

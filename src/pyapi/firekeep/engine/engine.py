@@ -11,15 +11,17 @@ from firekeep.engine.effects import (
     Effect,
     Handle,
     Load,
+    LoadWrites,
     StatusChanged,
     StoreCache,
+    SwitchOwner,
     TokenKind,
     Wake,
 )
 from firekeep.engine.exchange import Exchange
 from firekeep.engine.gets import Get, GetResult, Gets, GetSource
 from firekeep.engine.info import Info
-from firekeep.engine.journal import Journal, JournalBatch
+from firekeep.engine.journal import Journal, JournalBatch, shown_parts
 from firekeep.engine.kept import KeptQueries, pinned_as
 from firekeep.engine.lingering import Lingering
 from firekeep.engine.listens import DEFAULT, Listens
@@ -39,6 +41,7 @@ from firekeep.exceptions import (
     Disconnected,
     InvalidPath,
     QueueFull,
+    TransactionAborted,
     WriteCancelled,
 )
 from firekeep.url import DatabaseUrl
@@ -48,7 +51,7 @@ from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.node import EMPTY, Node
 from firekeep_core.snap.path import ROOT, Path
 from firekeep_core.snap.server_value import contains_server_value, resolve_timestamps
-from firekeep_core.sync.event import KINDS
+from firekeep_core.sync.event import KINDS, Event
 from firekeep_core.sync.sync_tree import SyncTree
 
 __all__ = ["DisconnectKind", "Engine"]
@@ -90,6 +93,7 @@ class Engine(Generic[WriteT]):
         if has_disk:
             self._tree.keep()
         self._is_cache_asked = False
+        self._uid: str | None = None
         self._info = Info()
         self._requests = Requests(
             max_writes=config.max_pending_writes, max_bytes=config.max_pending_bytes
@@ -155,6 +159,7 @@ class Engine(Generic[WriteT]):
             requests.next_write_id(), path, "set", node, size_bytes, wall_ms, has_increment
         )
         write.server_ms = server_ms
+        write.uid = self._uid
         events = self._tree.write(write.id, path, shown)
         out: list[Effect] = []
         self._exchange.queue_write(write, out)
@@ -195,6 +200,7 @@ class Engine(Generic[WriteT]):
             requests.next_write_id(), path, "update", children, size_bytes, wall_ms, has_increment
         )
         write.server_ms = server_ms
+        write.uid = self._uid
         events = self._tree.write_merge(write.id, path, shown)
         self._exchange.queue_write(write, out)
         if events:
@@ -447,15 +453,87 @@ class Engine(Generic[WriteT]):
         token: str | None,
         error: Exception | None,
         now_s: float,
+        *,
+        refresh_s: float = _NEVER,
+        expires_s: float = _NEVER,
     ) -> list[Effect]:
-        """Take the credential that a `FetchToken` asked for, or why there is none."""
+        """Take the credential that a `FetchToken` asked for, or why there is none.
+
+        `refresh_s` is when to ask for the next one, `expires_s` when the server takes it no more,
+        both by the monotonic clock.
+        """
         out: list[Effect] = []
-        self._session.token(kind, attempt, token, error, now_s, out)
+        self._session.token(
+            kind, attempt, token, error, now_s, out, refresh_s=refresh_s, expires_s=expires_s
+        )
         if error is not None:
             self._exchange.last_error = error
         out.append(StatusChanged())
         self._arm(out)
         return out
+
+    def refresh_token(self, now_s: float) -> list[Effect]:
+        """Present another credential of the same user: at once, or when a connection is made."""
+        out: list[Effect] = []
+        self._session.refresh(out)
+        if self._session.connection_state == "waiting":
+            self._session.resume(now_s, out)
+        self._arm(out)
+        return out
+
+    def change_user(
+        self, uid: str | None, now_s: float, wall_ms: int, *, clear: bool = False
+    ) -> list[Effect]:
+        """Go on as somebody else, or as nobody (§7.7, I-99).
+
+        The writes of others are neither shown nor sent until they return; those without an owner
+        are the new user's. `clear` drops the writes of the user of before for good.
+        """
+        out: list[Effect] = []
+        previous, self._uid = self._uid, uid
+        if uid == previous and not clear:
+            return self.refresh_token(now_s)
+        if self._journal is not None:
+            out.append(SwitchOwner(self.take_cache_changes(), uid, previous if clear else None))
+        self._exchange.lost(wall_ms, out)
+        self._transactions.end_all(
+            lambda path: TransactionAborted(f"another user signed in: transaction at {path}")
+        )
+        for operation in self._disconnects.purge():
+            error = WriteCancelled(f"another user signed in: onDisconnect at {operation.path}")
+            out.append(Complete(operation, None, error))
+        self._hold_and_show(uid, out)
+        if clear:
+            self._drop_held(previous, out)
+        self._session.reconnect("another user signed in", now_s, out)
+        out.append(StatusChanged())
+        self._end_turn(now_s, wall_ms, out)
+        self._arm(out)
+        return out
+
+    def _hold_and_show(self, uid: str | None, out: list[Effect]) -> None:
+        hidden, shown = self._requests.change_user(uid)
+        events: list[Event] = []
+        for write in hidden:
+            if write.is_loaded:
+                events += self._tree.revert(write.id)
+        parts = [(write.id, shown_parts(write)) for write in shown if write.is_loaded]
+        events += self._tree.load(ROOT, DEFAULT, None, parts)
+        if events:
+            out.append(Deliver(events))
+        missing = {write.id for write in shown if not write.is_loaded}
+        if missing and self._journal is not None:
+            needed = missing & self._listens.overlapping_writes()
+            if needed:
+                out.append(LoadWrites(sorted(needed)))
+
+    def _drop_held(self, uid: str | None, out: list[Effect]) -> None:
+        for write in [w for w in self._requests.held.values() if w.uid == uid]:
+            del self._requests.held[write.id]
+            if self._journal is not None:
+                self._journal.remove(write, out)
+            error = WriteCancelled(f"write at {write.path} was dropped as its user signed out")
+            out.append(Complete(write, None, error))
 
     def receive(
         self, messages: Sequence[bytes | bytearray], now_s: float, wall_ms: int
@@ -519,10 +597,16 @@ class Engine(Generic[WriteT]):
         pinned: Sequence[tuple[Path, QueryParams]],
         now_s: float,
         wall_ms: int,
+        *,
+        uid: str | None = None,
     ) -> list[Effect]:
-        """Take over what an earlier process left: its queue, in order, and its kept queries."""
+        """Take over what an earlier process left: its queue, in order, and its kept queries.
+
+        `uid` is who is signed in; of everybody else the writes are held.
+        """
         assert self._journal is not None
         out: list[Effect] = []
+        self._uid = uid
         self._requests.continue_from(next_write_id)
         writes: list[PendingWrite] = []
         for envelope in envelopes:
@@ -544,12 +628,30 @@ class Engine(Generic[WriteT]):
             self._requests.add(write)
             writes.append(write)
         self._journal.restore(writes)
+        self._requests.change_user(uid)
+        self._keep(pinned, out)
+        self._end_turn(now_s, wall_ms, out)
+        return out
+
+    def owner_switched(
+        self, pinned: Sequence[tuple[Path, QueryParams]], now_s: float, wall_ms: int
+    ) -> list[Effect]:
+        """Note that the cache on disk is another user's now, with what that one keeps synced.
+
+        What is live is told to it anew; whether its user may see that, the server says.
+        """
+        out = self.cache_lost(())
+        self._keep(pinned, out)
+        self._end_turn(now_s, wall_ms, out)
+        return out
+
+    def _keep(
+        self, pinned: Sequence[tuple[Path, QueryParams]], out: list[Effect]
+    ) -> None:
         for path, params in pinned:
             kept = self._kept.add(path, params)
             if kept is not None:
                 out += self.add_listener(path, params, kept, KINDS["cancel"])
-        self._end_turn(now_s, wall_ms, out)
-        return out
 
     def take_journal_batch(self) -> JournalBatch:
         """Return what the queue on disk is to do next."""

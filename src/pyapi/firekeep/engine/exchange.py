@@ -55,6 +55,7 @@ __all__ = ["Exchange"]
 _PUSHES = frozenset({Overwrite, Merge, RangeMerge})
 _PROTOCOL_VERSION = "5"
 _LOSSES_OF_A_POISONED_WRITE = 3
+_REFUSALS = frozenset({"permission_denied", "expired_token", "invalid_token"})
 _REPORTED_KINDS = 100
 _NOBODY = object()
 
@@ -93,6 +94,10 @@ class Exchange:
         self._suspect_id = 0
         self._suspect_losses = 0
         self._reported: set[str] = set()
+        self._is_lapsing = False
+        """Whether what the server refuses in this turn, it refuses for want of a credential."""
+        self._has_refused = False
+        """Whether it has refused something for that reason."""
         self.last_error: Exception | None = None
         self.last_synced_ms: int | None = None
         self._controls: dict[type, Callable[[Any, float, int, list[Effect]], None]] = {
@@ -208,7 +213,7 @@ class Exchange:
         for owner in self._requests.lost():
             if isinstance(owner, Batch):
                 self._transactions.lost(owner)
-            elif isinstance(owner, PendingWrite) and owner.id not in self._requests.writes:
+            elif isinstance(owner, PendingWrite) and owner.id not in self._requests.all_writes:
                 error = MaybeApplied(
                     f"disconnect: onDisconnect at {owner.path} was sent and not answered"
                 )
@@ -266,6 +271,8 @@ class Exchange:
             return
         connection = session.connection
         pushes: list[Operation] = []
+        self._is_lapsing = session.has_lapsed(now_s) or AuthRevoked in map(type, messages)
+        self._has_refused = False
         for message in messages:
             kind = type(message)
             if kind in _PUSHES:
@@ -282,6 +289,9 @@ class Exchange:
                 # What came after this came over a connection that is no more.
                 return
         self._flush(pushes, out)
+        if self._has_refused:
+            session.refused("auth", "expired_token", "the credential has expired", out)
+            raise server_error("expired_token", "the credential has expired")
 
     def _apply(self, operations: list[Operation], out: list[Effect]) -> None:
         self._deliver(self._tree.apply(operations), out)
@@ -315,13 +325,21 @@ class Exchange:
             self._listen_answered(owner, response, pushes, out)
         elif isinstance(owner, Get):
             self._flush(pushes, out)
-            self._gets.answered(owner, response, out)
+            if not self._is_for_want_of_a_credential(response.status):
+                self._gets.answered(owner, response, out)
         elif isinstance(owner, CredentialRequest):
             self._flush(pushes, out)
             self._credential_answered(owner, response, now_s, out)
 
     def _conclude(self, owner: PendingWrite | Batch, response: Response, out: list[Effect]) -> None:
         """Act on the answer to a write: the events it implies, then its completion (I-45)."""
+        if self._is_for_want_of_a_credential(response.status):
+            if isinstance(owner, Batch):
+                self._transactions.postponed(owner)
+            elif owner.id not in self._requests.all_writes:
+                error = server_error(response.status, text_of(response), str(owner.path))
+                out.append(Complete(owner, None, error))
+            return
         if isinstance(owner, Batch):
             self._transactions.answered(owner, response, out)
             return
@@ -337,11 +355,36 @@ class Exchange:
                 self._deliver(tree.revert(owner.id), out)
             if self._transactions.count:
                 self._transactions.touch(owner.path)
+        elif owner.id in self._requests.held:
+            self._conclude_held(owner, error, out)
         elif error is None:
             self._disconnects.confirmed(owner)
         elif isinstance(owner, Rearmed):
             out.append(Report("warning", f"onDisconnect was not registered again: {error}"))
         out.append(Complete(owner, None, error))
+
+    def _conclude_held(
+        self, write: PendingWrite, error: Exception | None, out: list[Effect]
+    ) -> None:
+        """End a write of another user that was sent while that one was signed in."""
+        del self._requests.held[write.id]
+        if self._journal is None:
+            return
+        if error is None and write.is_stored:
+            self._tree.note(Acknowledged(write.id))
+            self._journal.land(write.id)
+        else:
+            self._journal.remove(write, out)
+
+    def _is_for_want_of_a_credential(self, status: str) -> bool:
+        """Return whether a refusal means only that the user has to be authenticated again.
+
+        What was refused then stays as it is, to be sent once more.
+        """
+        if not self._is_lapsing or status not in _REFUSALS:
+            return False
+        self._has_refused = True
+        return True
 
     def _acknowledge(self, write: PendingWrite, out: list[Effect]) -> None:
         """Note that the server has taken a write: first in the cache, then in the queue (§8.10)."""
@@ -367,6 +410,8 @@ class Exchange:
             for key in warnings:
                 text = f"listen at {listen.path}: {warnings.child(key).value}"
                 self._report_once("warning", text, out)
+        elif self._is_for_want_of_a_credential(response.status):
+            self._listens.suspend(listen)
         else:
             self._flush(pushes, out)
             if self._listens.refuse(listen):
@@ -463,6 +508,8 @@ class Exchange:
     def _listen_revoked(
         self, message: ListenRevoked, now_s: float, wall_ms: int, out: list[Effect]
     ) -> None:
+        if self._is_for_want_of_a_credential("permission_denied"):
+            return
         error = server_error("permission_denied", "the listen was revoked", str(message.path))
         for params in (None,) if message.queries is None else message.queries:
             if self._listens.revoke(message.path, params):

@@ -11,7 +11,7 @@ from firekeep_core.snap.node import Node
 from firekeep_core.snap.path import Path
 from firekeep_core.snap.server_value import resolve_timestamps
 
-__all__ = ["Journal", "JournalBatch", "queued_write"]
+__all__ = ["Journal", "JournalBatch", "queued_write", "shown_parts"]
 
 # How much of an old queue is read, and sent without an answer, at a time.
 _WINDOW_WRITES = 512
@@ -157,14 +157,11 @@ class Journal:
                 continue
             self._unloaded.forget(envelope.id)
             write.is_loaded = True
-            shown = [resolve_timestamps(node, envelope.server_ms) for node in nodes]
             if envelope.kind == "set":
                 write.payload = nodes[0]
-                parts.append((write.id, [(write.path, shown[0])]))
             else:
                 write.payload = list(zip(envelope.children, nodes, strict=True))
-                places = [write.path.child(child) for child in envelope.children]
-                parts.append((write.id, list(zip(places, shown, strict=True))))
+            parts.append((write.id, shown_parts(write)))
         return parts
 
     def _ask(self, out: list[Effect]) -> None:
@@ -210,6 +207,18 @@ class _ByPlace:
         if not self._left:
             self._paths = []
             self._ids = []
+
+
+def shown_parts(write: PendingWrite) -> list[tuple[Path, Node]]:
+    """Return what a loaded write puts where, as the tree shows it: with its own timestamp."""
+    payload = write.payload
+    if isinstance(payload, list):
+        return [
+            (write.path.child(child), resolve_timestamps(node, write.server_ms))
+            for child, node in payload
+        ]
+    assert payload is not None
+    return [(write.path, resolve_timestamps(payload, write.server_ms))]
 
 
 def envelope_of(write: PendingWrite, *, maybe_sent: bool) -> WriteEnvelope:

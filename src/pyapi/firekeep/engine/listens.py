@@ -192,6 +192,11 @@ class Listens:
         del self._listens[key]
         return True
 
+    def suspend(self, listen: Listen) -> None:
+        """Note that the server refused a listen that the next connection is told of again (§9)."""
+        self.unanswered.pop(listen.number, None)
+        listen.number = 0
+
     def revoke(self, path: Path, params: QueryParams | None) -> bool:
         """Forget what the server has ended: one query, or all at a path; return if any was there."""
         ended = [
@@ -223,6 +228,12 @@ class Listens:
                 return True
             place = place.parent
         return False
+
+    def overlapping_writes(self) -> set[int]:
+        """Return the writes that act where somebody listens and whose payload is on disk only."""
+        if self._journal is None:
+            return set()
+        return {id for path, _ in self._listens for id in self._journal.overlapping(path)}
 
     def size_bytes(self) -> int:
         """Return the estimated size of what is held for all listens. Cost: their number."""

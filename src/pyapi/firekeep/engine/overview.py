@@ -42,8 +42,10 @@ class Overview:
             connection=self._session.connection_state,
             reason=self._session.reason,
             auth=self._session.auth_state,
+            auth_reason=self._session.auth_reason,
             pending_writes=len(self._requests.writes),
             pending_bytes=self._requests.bytes,
+            held_writes=len(self._requests.held),
             oldest_pending_ms=None if oldest is None else max(0, wall_ms - oldest.created_ms),
             last_synced_ms=self._exchange.last_synced_ms,
             clock_offset_ms=self._session.offset_ms,
@@ -62,7 +64,9 @@ class Overview:
         """Return whether a write at, above or below a path has no answer."""
         if self._tree.has_writes(path):
             return True
-        return self._journal is not None and bool(self._journal.overlapping(path))
+        if self._journal is None:
+            return False
+        return any(id in self._requests.writes for id in self._journal.overlapping(path))
 
     def is_confirmed(self, path: Path, params: QueryParams) -> bool:
         """Return whether the server has confirmed, on this connection, what a query shows."""

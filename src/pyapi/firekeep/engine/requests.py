@@ -1,6 +1,7 @@
 """Requests that wait: for a connection to be sent, or for the server's answer."""
 
-from collections import deque
+from collections import ChainMap, deque
+from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 from firekeep.engine.effects import Send
@@ -189,6 +190,8 @@ class Requests:
         """Who waits for which answer, by request number; None: nobody cares."""
         self.writes: dict[int, PendingWrite] = {}
         """Sets and updates without an answer, by id and in its order."""
+        self.held: dict[int, PendingWrite] = {}
+        """Writes of users who are not signed in, by id: neither shown nor sent (I-99)."""
         self.unsent: deque[PendingWrite] = deque()
         """While `can_send`, those that this connection has not been given, in order.
 
@@ -208,6 +211,34 @@ class Requests:
     def is_behind(self, order: int) -> bool:
         """Return whether a write older than that id waits to be sent."""
         return bool(self.unsent) and self.unsent[0].id < order
+
+    @property
+    def all_writes(self) -> Mapping[int, PendingWrite]:
+        """The writes of everybody."""
+        return ChainMap(self.writes, self.held)
+
+    def change_user(self, uid: str | None) -> tuple[list[PendingWrite], list[PendingWrite]]:
+        """Hold the writes of others; return those, and the ones that are held no longer.
+
+        A write without an owner belongs to whoever is signed in.
+        """
+        hidden = [w for w in self.writes.values() if w.uid is not None and w.uid != uid]
+        shown = [w for w in self.held.values() if w.uid is None or w.uid == uid]
+        if not hidden and not shown:
+            return hidden, shown
+        for write in hidden:
+            del self.writes[write.id]
+            self.held[write.id] = write
+            self.bytes -= write.size_bytes
+        for write in shown:
+            del self.held[write.id]
+            self.writes[write.id] = write
+            self.bytes += write.size_bytes
+        if shown:
+            self.writes = dict(sorted(self.writes.items()))
+        if self.can_send:
+            self.unsent = deque(w for w in self.writes.values() if w.state == "queued")
+        return hidden, shown
 
     def next_write_id(self) -> int:
         """Return an id above all that were given before."""

@@ -46,6 +46,11 @@ _KINDS: tuple[TokenKind, ...] = ("auth", "app_check")
 
 _INVALID_TOKENS_BEFORE_WARNING = 3
 _REDIRECTS_IN_A_ROW = 5
+_NEVER = float("inf")
+# So close to its end a credential counts as lapsed: clocks differ, and messages take their time.
+_LAPSE_MARGIN_S = 10.0
+# A clock that is off by so much is the likely cause of a credential that is refused.
+_SKEW_WORTH_TELLING_MS = 60_000
 # What push ids can hold: some time in the year 10889.
 _TIME_END_MS = 1 << 48
 
@@ -63,11 +68,24 @@ class CredentialRequest:
 class _Credential:
     """One kind of credential: whether there is one, and what the server thinks of it."""
 
-    __slots__ = ("force", "has_provider", "is_fetching", "request", "state", "token")
+    __slots__ = (
+        "expires_s",
+        "force",
+        "has_provider",
+        "is_fetching",
+        "refresh_s",
+        "request",
+        "state",
+        "token",
+    )
 
     def __init__(self, has_provider: bool) -> None:
         self.has_provider = has_provider
         self.token: str | None = None
+        self.expires_s = _NEVER
+        """When the server takes it no more, on the monotonic clock."""
+        self.refresh_s = _NEVER
+        """When another one is to be asked for, likewise."""
         self.force = False
         self.is_fetching = False
         self.request: CredentialRequest | None = None
@@ -119,6 +137,8 @@ class Session:
         """Changes whenever a connection is no more."""
         self.phase: Phase = "disconnected"
         self.reason: str | None = None
+        self.auth_reason: str | None = None
+        """Why there is no valid credential, where that is known."""
         self.offset_ms: int | None = None
         self.last_received_s = 0.0
         self.last_sent_s = 0.0
@@ -139,6 +159,13 @@ class Session:
     def auth_state(self) -> AuthState:
         """What the server thinks of the credential."""
         return self._credentials["auth"].state
+
+    def has_lapsed(self, now_s: float) -> bool:
+        """Return whether a user is known whose credential the server may not take any more."""
+        credential = self._credentials["auth"]
+        if not credential.has_provider or credential.state == "signed_out":
+            return False
+        return credential.state == "expired" or now_s >= credential.expires_s - _LAPSE_MARGIN_S
 
     @property
     def connection_state(self) -> ConnectionState:
@@ -190,22 +217,82 @@ class Session:
         error: Exception | None,
         now_s: float,
         out: list[Effect],
+        *,
+        refresh_s: float = _NEVER,
+        expires_s: float = _NEVER,
     ) -> None:
-        """Take a credential that was asked for; None is to be nobody."""
+        """Take a credential that was asked for; None is to be nobody.
+
+        `refresh_s` and `expires_s` are times of the monotonic clock.
+        """
         credential = self._credentials[kind]
         if attempt != self._attempt or not credential.is_fetching:
             return
         credential.is_fetching = False
         if error is not None:
             out.append(Report("warning", f"no {kind} credential: {error!r}"))
-            self.reason = f"no {kind} credential"
-            self.failed(now_s)
+            self._missed(kind, credential, error, now_s)
             return
+        is_new = token != credential.token
         credential.token = token
         credential.force = False
-        if credential.state != "expired":
-            credential.state = "signed_out" if token is None else "pending"
+        credential.refresh_s = refresh_s
+        credential.expires_s = expires_s
+        if self.is_open:
+            # A refresh: the session goes on, and nothing is listened to again (I-98).
+            if is_new:
+                self._present(kind, credential, out)
+            return
+        if token is None:
+            credential.state = "signed_out"
+        elif credential.state != "expired":
+            credential.state = "pending"
         self._connect_if_fetched(now_s, out)
+
+    def reconnect(self, reason: str, now_s: float, out: list[Effect]) -> None:
+        """End this session and begin another one at once, with the credential of the moment."""
+        credential = self._credentials["auth"]
+        credential.token = None
+        credential.force = False
+        credential.refresh_s = credential.expires_s = _NEVER
+        credential.state = "pending" if credential.has_provider else "signed_out"
+        self.auth_reason = None
+        self._drop(reason, out)
+        self._disconnected()
+        if not self._interrupts:
+            self._backoff.reset()
+            self._begin_at_once(now_s, out)
+
+    def refresh(self, out: list[Effect]) -> None:
+        """Ask for another credential of the same user, without ending the session."""
+        credential = self._credentials["auth"]
+        credential.refresh_s = _NEVER
+        if self.is_open and credential.has_provider and not credential.is_fetching:
+            credential.is_fetching = True
+            out.append(FetchToken("auth", False, self._attempt))
+
+    def _missed(
+        self, kind: TokenKind, credential: _Credential, error: Exception, now_s: float
+    ) -> None:
+        if self.is_open and credential.token is not None:
+            # The one that is held still serves; the next attempt comes well before its end.
+            left_s = credential.expires_s - now_s
+            credential.refresh_s = now_s + max(1.0, min(60.0, left_s / 2))
+            return
+        self.reason = f"no {kind} credential"
+        if kind == "auth":
+            # Whoever it is, it is not nobody: no session is opened without one.
+            credential.state = "expired"
+            self.auth_reason = self._with_skew(str(error) or type(error).__name__)
+        self.failed(now_s)
+
+    def _with_skew(self, reason: str) -> str:
+        """Add to a reason that the local clock is off, if that is the likely cause."""
+        offset_ms = self.offset_ms or 0
+        if abs(offset_ms) < _SKEW_WORTH_TELLING_MS:
+            return reason
+        side = "behind" if offset_ms > 0 else "ahead of"
+        return f"{reason}; the local clock is {abs(offset_ms) // 1000} s {side} the server's"
 
     def set_token(
         self, kind: TokenKind, token: str | None, now_s: float, out: list[Effect]
@@ -261,6 +348,7 @@ class Session:
             credential.state = "signed_out" if request.token is None else "valid"
             if request.kind == "auth":
                 self._invalid_tokens = 0
+                self.auth_reason = None
         elif request.kind == "auth":
             self.refused("auth", response.status, text_of(response), out)
             return True
@@ -278,6 +366,7 @@ class Session:
         out.append(Report("warning", f"{kind} credential refused: {server_error(status, text)}"))
         if kind == "auth":
             self.reason = str(server_error(status, text))
+            self.auth_reason = self._with_skew(self.reason)
             self._invalid_tokens += 1
             if self._invalid_tokens >= _INVALID_TOKENS_BEFORE_WARNING:
                 self._backoff.raise_to_maximum()
@@ -306,6 +395,15 @@ class Session:
         if self._deadline_s is not None and now_s >= self._deadline_s:
             return f"no {_AWAITED[self.phase]} within {self._config.connect_timeout_s:g} s"
         if self.is_open:
+            auth = self._credentials["auth"]
+            if now_s >= auth.expires_s and auth.token is not None:
+                auth.token = None
+                auth.force = True
+                auth.state = "expired"
+                self.auth_reason = self._with_skew("the credential has expired")
+                return self.auth_reason
+            if now_s >= auth.refresh_s:
+                self.refresh(out)
             return self._stay_alive(now_s, out)
         return None
 
@@ -315,6 +413,8 @@ class Session:
         if self._deadline_s is not None:
             times.append(self._deadline_s)
         if self.is_open:
+            auth = self._credentials["auth"]
+            times += [auth.refresh_s, auth.expires_s if auth.token is not None else _NEVER]
             times.append(max(self.last_received_s, self.last_sent_s) + self._config.keep_alive_s)
             if self._pinged_at_s is None:
                 times.append(self.last_received_s + self._config.ping_after_s)

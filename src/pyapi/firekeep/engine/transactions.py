@@ -216,6 +216,14 @@ class Transactions:
                 transaction.state = "run"
         self._changed[batch.path] = True
 
+    def postponed(self, batch: Batch) -> None:
+        """Note that a put was refused only for now: it is sent again."""
+        for transaction in batch.live:
+            transaction.state = "failed" if transaction.state == "overridden" else "run"
+            transaction.sends -= 1
+        self._ready[batch.path] = None
+        self.touch(batch.path)
+
     def cancelled(self, transaction: Transaction, error: Exception) -> None:
         """Note that the server gives no data: one that must have them cannot begin."""
         if transaction.state == "waiting":
