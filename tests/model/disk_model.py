@@ -95,16 +95,11 @@ class DiskModel:
             self._apply(change)
 
     def load(self, path: Path, params: QueryParams) -> CachedQuery:
-        covers = [
-            place
-            for (place, query), record in self.tracked.items()
-            if query == DEFAULT and record.is_complete and place.contains(path)
-        ]
         own = self.tracked.get((path, params))
         here = self.root.get(path)
         if own is not None and own.is_complete and params != DEFAULT:
             return CachedQuery(with_keys(here, own.keys), True, True)
-        if covers:
+        if self.is_covered(path):
             return CachedQuery(here, True, False)
         keys: set[str] = set()
         for (place, query), record in self.tracked.items():
@@ -113,6 +108,13 @@ class DiskModel:
             if record.is_complete and place.parent == path and query == DEFAULT:
                 keys.add(place.keys[-1])
         return CachedQuery(with_keys(here, keys), False, True)
+
+    def is_covered(self, path: Path) -> bool:
+        """Return whether all at a path is known."""
+        return any(
+            query == DEFAULT and record.is_complete and place.contains(path)
+            for (place, query), record in self.tracked.items()
+        )
 
     def _record(self, path: Path, params: QueryParams) -> TrackedModel:
         return self.tracked.setdefault((path, params), TrackedModel())
@@ -123,7 +125,8 @@ class DiskModel:
                 self.root = self.root.update(path, node)
             case Assume(path, node):
                 self.root = self.root.update(path, node)
-                self._record(path, DEFAULT).is_complete = True
+                if not self.is_covered(path):
+                    self._apply(Complete(path, DEFAULT))
             case Hold(path, params, added, removed, is_all):
                 record = self._record(path, params)
                 if is_all:
@@ -139,15 +142,24 @@ class DiskModel:
                             record.is_complete = query == DEFAULT
                             record.keys.clear()
             case Track(path, params, is_active):
-                self._record(path, params).is_active = is_active
+                record = self._record(path, params)
+                record.is_active = is_active
+                record.is_complete |= params == DEFAULT and self.is_covered(path)
             case Pin(path, params, is_pinned):
-                self._record(path, params).is_pinned = is_pinned
+                record = self._record(path, params)
+                record.is_pinned = is_pinned
+                record.is_complete |= params == DEFAULT and self.is_covered(path)
             case Forget(path, params):
                 for place, query in list(self.tracked):
-                    if (place, query) == (path, params) or (
-                        params == DEFAULT and path.contains(place)
-                    ):
+                    record = self.tracked[place, query]
+                    if (place, query) == (path, params):
                         del self.tracked[place, query]
+                    elif params == DEFAULT and path.contains(place):
+                        if record.is_active:
+                            record.is_complete = False
+                            record.keys.clear()
+                        else:
+                            del self.tracked[place, query]
             case Acknowledged(write_id):
                 self.acknowledged.add(write_id)
             case Concluded(write_id):

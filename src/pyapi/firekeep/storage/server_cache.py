@@ -1,0 +1,540 @@
+"""What the server said, on disk: one tree for each user, and the queries that it answers."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from firekeep.exceptions import CorruptRecord, InvalidArgument
+from firekeep.storage.backend import Backend
+from firekeep.storage.staging import Staging
+from firekeep.storage.tree_rows import TreeRows
+from firekeep_core.operation.cache_change import (
+    Acknowledged,
+    Assume,
+    CacheChange,
+    CachedQuery,
+    Clear,
+    Complete,
+    Concluded,
+    Forget,
+    Hold,
+    Pin,
+    Replace,
+    Track,
+)
+from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.node import Node
+from firekeep_core.snap.path import Path
+from firekeep_core.store.layout import path_bytes, path_from_bytes, range_end
+from firekeep_core.store.record import decode_fields, encode_fields, seal, unseal
+from firekeep_core.store.tracked import TrackedQueries, TrackedQuery
+
+__all__ = ["CacheEntry", "CacheReport", "OpenedCache", "ServerCache"]
+
+DEFAULT = QueryParams.DEFAULT
+
+# What the first byte of a row's key says; then come numbers of fixed length, and bytes of any.
+_ACKNOWLEDGED = b"a"  # write id
+_DATA = b"d"  # owner, path
+_HELD = b"k"  # query id, child
+_OWNER = b"o"  # number
+_TRACKED = b"t"  # query id
+
+# Once over the budget, so much of it is kept: the next byte does not start another eviction.
+_KEPT_SHARE = 0.9
+
+
+class CacheReport(NamedTuple):
+    """What the cache takes after a commit."""
+
+    size_bytes: int
+    """Keys and values of all its rows: what the budget is about."""
+    budget_bytes: int
+    is_over_budget: bool
+    """Whether what may not be evicted alone exceeds the budget."""
+    queries: int
+    """Queries that have a row."""
+    evicted_queries: int
+    """How many this commit made go, and `freed_bytes` how much room that gave."""
+    freed_bytes: int
+
+
+class OpenedCache(NamedTuple):
+    """What a cache says when it is opened."""
+
+    pinned: list[tuple[Path, QueryParams]]
+    """The queries that are to be kept synced."""
+    acknowledged: list[int]
+    """Writes that the server has confirmed, though the queue may still hold them."""
+    report: CacheReport
+
+
+class CacheEntry(NamedTuple):
+    """One query that the cache knows of."""
+
+    owner: str | None
+    path: Path
+    params: QueryParams
+    is_complete: bool
+    is_pinned: bool
+    last_use: int
+
+
+class ServerCache:
+    """Used by one caller at a time, and may block for as long as the disk does.
+
+    Data are kept only where a complete query selects them: all at a default query's path, and the
+    children that a query with bounds or a limit *holds*. What no query claims any more is dropped
+    with the last that did. The budget is that of all users together.
+
+    Source: sync-engine §8.5 to §8.8, §8.11.
+    """
+
+    def __init__(self, backend: Backend, *, budget_bytes: int) -> None:
+        self._backend = backend
+        self._budget_bytes = budget_bytes
+        self._staging = Staging(backend)
+        self._owners: dict[str | None, int] = {}
+        self._owner = 0
+        self._tree = TreeRows(self._staging, b"")
+        self._queries = TrackedQueries()
+        self._touched: dict[int, TrackedQuery] = {}
+        """Those whose row has to be brought up to date, by id."""
+        self._removed: list[TrackedQuery] = []
+        self._was_active: dict[tuple[int, Path, QueryParams], bool] = {}
+        """What this commit changes, as it was before: no row says it."""
+        self._left: list[tuple[int, Path]] = []
+        """Places that something has ceased to claim, by owner."""
+        self.size_bytes = 0
+
+    def open(self, owner: str | None) -> OpenedCache:
+        """Read what is there, for a user; must come first.
+
+        Raises:
+            CorruptRecord: it is damaged.
+        """
+        self.size_bytes = self.recount()
+        for key, record in self._rows(_OWNER):
+            self._owners[_text_or_none(decode_fields(unseal(key, record)), key)] = _number(key[1:])
+        for stored in sorted(
+            (_read_tracked(key, unseal(key, record)) for key, record in self._rows(_TRACKED)),
+            key=_last_use,
+        ):
+            self._queries.restore(*stored)
+        acknowledged = [_number(key[1:]) for key, _ in self._rows(_ACKNOWLEDGED)]
+        pinned = self.switch_owner(owner)
+        return OpenedCache(pinned, acknowledged, self._evict(self._budget_bytes))
+
+    def switch_owner(self, owner: str | None) -> list[tuple[Path, QueryParams]]:
+        """Go on with another user's data; return what that one keeps synced."""
+        for query in self._queries:
+            if query.is_active:
+                query.is_active = False
+                self._queries.use(query)
+                self._touched[query.id] = query
+        self._commit()
+        number = self._owners.get(owner)
+        if number is None:
+            number = max(self._owners.values(), default=0) + 1
+            key = _OWNER + number.to_bytes(4, "big")
+            self._staging.put(key, seal(key, encode_fields([owner])))
+            self._owners[owner] = number
+            self._commit()
+        if number != self._owner:
+            self._tree = self._tree_of(number)
+            self._owner = number
+        return [(q.path, q.params) for q in self._queries if q.owner == number and q.is_pinned]
+
+    def forget_owner(self, owner: str | None) -> None:
+        """Drop everything of one user."""
+        number = self._owners.get(owner)
+        for query in [query for query in self._queries if query.owner == number]:
+            self._remove(query)
+        self._commit()
+
+    def apply(self, changes: Sequence[CacheChange]) -> CacheReport:
+        """Store changes, all or none; then evict what exceeds the budget.
+
+        Raises:
+            CorruptRecord: something that had to be read is damaged; nothing was stored.
+            StorageFull, StorageError: the disk did not take it; nothing was stored.
+        """
+        try:
+            for change in changes:
+                self._appliers[type(change)](self, change)
+            self._commit()
+        except BaseException:
+            self._give_up()
+            raise
+        if self.size_bytes <= self._budget_bytes:
+            return self._report(0, 0)
+        return self._evict(int(self._budget_bytes * _KEPT_SHARE))
+
+    def load(self, path: Path, params: QueryParams) -> CachedQuery:
+        """Return what is known of a query; its cost is that of what it selects.
+
+        Raises:
+            CorruptRecord: a row of it is damaged.
+        """
+        own = self._queries.find(self._owner, path, params)
+        if own is not None and own.is_complete and not own.is_default:
+            return CachedQuery(self._tree.load_children(path, self._held(own)), True, True)
+        if self._queries.is_covered(self._owner, path):
+            return CachedQuery(self._tree.load(path), True, False)
+        keys = set(self._queries.complete_children(self._owner, path))
+        for query in self._queries.at(self._owner, path):
+            if query.is_complete and not query.is_default:
+                keys.update(self._held(query))
+        return CachedQuery(self._tree.load_children(path, sorted(keys)), False, True)
+
+    def entries(self) -> list[CacheEntry]:
+        """Return the queries that the cache knows of, the most recently used first."""
+        names = {number: owner for owner, number in self._owners.items()}
+        found = sorted(self._queries, key=lambda query: -query.last_use)
+        return [
+            CacheEntry(
+                names.get(q.owner), q.path, q.params, q.is_complete, q.is_pinned, q.last_use
+            )
+            for q in found
+        ]
+
+    def export(self) -> Node:
+        """Return all that is known of the present user's tree."""
+        return self._tree.load(Path.from_keys([]))
+
+    def recount(self) -> int:
+        """Return the size of all rows by reading them all."""
+        return sum(len(key) + len(value) for key, value in self._backend.scan(b"\x00", b"\xff"))
+
+    def verify(self) -> list[str]:
+        """Return, in plain words, what is wrong; reads everything."""
+        wrong: list[str] = []
+        block: bytes | None = None
+        for key, record in self._backend.scan(b"\x00", b"\xff"):
+            try:
+                unseal(key, record)
+            except CorruptRecord as error:
+                wrong.append(str(error))
+            if key[:1] == _DATA:
+                if block is not None and key.startswith(block):
+                    wrong.append(f"the row {key!r} lies inside the row {block!r}")
+                if not key.endswith(b"\x00.priority\x00") and key[5:] != b".priority\x00":
+                    block = key
+        counted = self.recount()
+        if counted != self.size_bytes:
+            wrong.append(f"the rows take {counted} bytes, not {self.size_bytes}")
+        return wrong
+
+    # ---- one change after the other ---------------------------------------------------
+
+    def _replace(self, change: Replace) -> None:
+        self._tree.replace(change.path, change.node)
+
+    def _hold(self, change: Hold) -> None:
+        query = self._queries.ensure(self._owner, change.path, change.params)
+        removed = change.removed
+        if change.is_all:
+            removed = sorted(set(self._held(query)) - set(change.added))
+        for key in change.added:
+            row = _held_key(query.id, key)
+            self._staging.put(row, seal(row, b""))
+        for key in removed:
+            self._staging.delete(_held_key(query.id, key))
+            self._left.append((self._owner, change.path.child(Path.from_keys([key]))))
+
+    def _complete(self, change: Complete) -> None:
+        query = self._queries.ensure(self._owner, change.path, change.params)
+        self._make_complete(query)
+        if query.is_default:
+            self._complete_below(change.path)
+
+    def _complete_below(self, path: Path) -> None:
+        """A whole location is known: so is all below, and a window there is derived from it."""
+        for query in self._queries.below(self._owner, path):
+            if query.is_default:
+                self._make_complete(query)
+            else:
+                self._drop_held(query)
+                query.is_complete = False
+                self._touch(query)
+
+    def _make_complete(self, query: TrackedQuery) -> None:
+        if not query.is_complete:
+            query.is_complete = True
+            self._queries.use(query)
+        self._touch(query)
+
+    def _assume(self, change: Assume) -> None:
+        if not self._queries.is_covered(self._owner, change.path):
+            query = self._queries.ensure(self._owner, change.path, DEFAULT)
+            query.is_complete = True
+            self._queries.use(query)
+            self._touch(query)
+            self._complete_below(change.path)
+        self._tree.replace(change.path, change.node)
+
+    def _track(self, change: Track) -> None:
+        query = self._queries.ensure(self._owner, change.path, change.params)
+        self._was_active.setdefault(_identity(query), query.is_active)
+        query.is_active = change.is_active
+        self._use(query)
+
+    def _pin(self, change: Pin) -> None:
+        query = self._queries.ensure(self._owner, change.path, change.params)
+        query.is_pinned = change.is_pinned
+        self._use(query)
+
+    def _use(self, query: TrackedQuery) -> None:
+        if query.is_default and not query.is_complete:
+            # What it shows is known as part of a whole, and stays when that goes.
+            query.is_complete = self._queries.is_covered(query.owner, query.path)
+        self._queries.use(query)
+        self._touch(query)
+
+    def _forget(self, change: Forget) -> None:
+        denied = [self._queries.find(self._owner, change.path, change.params)]
+        if change.params.is_default:
+            denied += self._queries.below(self._owner, change.path)
+        for query in {query.id: query for query in denied if query is not None}.values():
+            is_asked = query.path == change.path and query.params == change.params
+            if query.is_active and not is_asked:
+                # Somebody else listens to it, and will be told by the server what there is.
+                self._drop_held(query)
+                if query.is_complete and query.is_default:
+                    self._left.append((query.owner, query.path))
+                query.is_complete = False
+                self._touch(query)
+            else:
+                self._remove(query)
+
+    def _acknowledge(self, change: Acknowledged) -> None:
+        key = _ACKNOWLEDGED + change.write_id.to_bytes(8, "big")
+        self._staging.put(key, seal(key, b""))
+
+    def _conclude(self, change: Concluded) -> None:
+        self._staging.delete(_ACKNOWLEDGED + change.write_id.to_bytes(8, "big"))
+
+    def _clear(self, change: Clear) -> None:
+        for query in self._queries.evictable():
+            self._remove(query)
+
+    _appliers: dict[type, Callable[["ServerCache", Any], None]] = {
+        Replace: _replace,
+        Hold: _hold,
+        Complete: _complete,
+        Assume: _assume,
+        Track: _track,
+        Pin: _pin,
+        Forget: _forget,
+        Acknowledged: _acknowledge,
+        Concluded: _conclude,
+        Clear: _clear,
+    }
+
+    # ---- what is claimed --------------------------------------------------------------
+
+    def _held(self, query: TrackedQuery) -> list[str]:
+        prefix = _HELD + query.id.to_bytes(8, "big")
+        rows = self._staging.scan(prefix, range_end(prefix))
+        return [path_from_bytes(key[len(prefix) :]).keys[0] for key, _ in rows]
+
+    def _drop_held(self, query: TrackedQuery) -> None:
+        for key in self._held(query):
+            self._staging.delete(_held_key(query.id, key))
+            self._left.append((query.owner, query.path.child(Path.from_keys([key]))))
+
+    def _touch(self, query: TrackedQuery) -> None:
+        self._queries.settle(query)
+        self._touched[query.id] = query
+
+    def _remove(self, query: TrackedQuery) -> None:
+        """Let go of a query, and of what it alone claimed."""
+        self._was_active.setdefault(_identity(query), query.is_active)
+        if query.is_default:
+            if query.is_complete:
+                self._left.append((query.owner, query.path))
+        else:
+            self._drop_held(query)
+        self._queries.remove(query)
+        self._touched.pop(query.id, None)
+        self._removed.append(query)
+
+    def _drop_unclaimed(self) -> None:
+        """Drop what lies at the places that were left and that nothing else claims."""
+        left, self._left = self._left, []
+        for owner, path in dict.fromkeys(left):
+            kept = self._claims(owner, path)
+            if kept is not None:
+                self._tree_of(owner).keep_only(path, kept)
+
+    def _claims(self, owner: int, path: Path) -> list[Path] | None:
+        """Return the places at and below a path that are claimed, none inside another.
+
+        None if the path is claimed as a whole.
+        """
+        if self._queries.is_covered(owner, path):
+            return None
+        for query in self._queries.above(owner, path):
+            if query.is_complete and not query.is_default:
+                key = path.keys[len(query.path)]
+                if self._staging.get(_held_key(query.id, key)) is not None:
+                    return None
+        claims: set[Path] = set()
+        for query in self._queries.below(owner, path):
+            if not query.is_complete:
+                continue
+            if query.is_default:
+                claims.add(query.path)
+            else:
+                claims.update(query.path.child(Path.from_keys([k])) for k in self._held(query))
+        return [place for place in sorted(claims) if not _is_inside_any(place, claims)]
+
+    def _tree_of(self, owner: int) -> TreeRows:
+        if owner == self._owner:
+            return self._tree
+        return TreeRows(self._staging, _DATA + owner.to_bytes(4, "big"))
+
+    # ---- committing -----------------------------------------------------------------------
+
+    def _commit(self) -> None:
+        """Bring rows of queries up to date, drop what nobody claims, and store all at once."""
+        self._drop_unclaimed()
+        for query in self._touched.values():
+            if not query.is_worth_a_row and not query.is_active:
+                self._queries.remove(query)
+                self._removed.append(query)
+            elif query.is_worth_a_row:
+                key = _TRACKED + query.id.to_bytes(8, "big")
+                self._staging.put(key, seal(key, _write_tracked(query)))
+                query.is_stored = True
+            elif query.is_stored:
+                self._staging.delete(_TRACKED + query.id.to_bytes(8, "big"))
+                query.is_stored = False
+        for query in self._removed:
+            if query.is_stored:
+                self._staging.delete(_TRACKED + query.id.to_bytes(8, "big"))
+        rows = self._staging.rows
+        if rows:
+            self._backend.commit(rows)
+        self.size_bytes += self._staging.growth_bytes
+        self._clear_staged()
+
+    def _clear_staged(self) -> None:
+        self._touched.clear()
+        self._removed.clear()
+        self._left.clear()
+        self._was_active.clear()
+        self._staging.clear()
+        self._tree.settle()
+
+    def _give_up(self) -> None:
+        """Go back to what is on disk, though that takes reading the table of queries again."""
+        active = {_identity(query): query.is_active for query in self._queries}
+        active |= self._was_active
+        self._clear_staged()
+        self._queries = TrackedQueries()
+        for stored in sorted(
+            (_read_tracked(key, unseal(key, record)) for key, record in self._rows(_TRACKED)),
+            key=_last_use,
+        ):
+            self._queries.restore(*stored)
+        for owner, path, params in [identity for identity, flag in active.items() if flag]:
+            query = self._queries.ensure(owner, path, params)
+            query.is_active = True
+            self._queries.settle(query)
+
+    def _evict(self, target_bytes: int) -> CacheReport:
+        """Let the least recently used go until so much is left, or all that may go is gone."""
+        before = self.size_bytes
+        count = 0
+        for query in self._queries.evictable():
+            if self.size_bytes + self._staging.growth_bytes <= target_bytes:
+                break
+            if self._is_needed(query):
+                continue
+            self._remove(query)
+            self._drop_unclaimed()
+            key = _TRACKED + query.id.to_bytes(8, "big")
+            if query.is_stored:
+                self._staging.delete(key)
+                query.is_stored = False
+            count += 1
+        self._commit()
+        return self._report(count, before - self.size_bytes)
+
+    def _is_needed(self, query: TrackedQuery) -> bool:
+        """Return whether a window that may not go is known as part of this whole only."""
+        return query.is_default and any(
+            (other.is_active or other.is_pinned) and not other.is_complete and not other.is_default
+            for other in self._queries.below(query.owner, query.path)
+        )
+
+    def _report(self, evicted: int, freed_bytes: int) -> CacheReport:
+        return CacheReport(
+            self.size_bytes,
+            self._budget_bytes,
+            self.size_bytes > self._budget_bytes,
+            len(self._queries),
+            evicted,
+            freed_bytes,
+        )
+
+    def _rows(self, kind: bytes) -> Iterable[tuple[bytes, bytes]]:
+        return self._backend.scan(kind, range_end(kind))
+
+
+def _held_key(query_id: int, key: str) -> bytes:
+    return _HELD + query_id.to_bytes(8, "big") + path_bytes(Path.from_keys([key]))
+
+
+def _identity(query: TrackedQuery) -> tuple[int, Path, QueryParams]:
+    return query.owner, query.path, query.params
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(data, "big")
+
+
+def _is_inside_any(place: Path, claims: set[Path]) -> bool:
+    above = place.parent
+    while above is not None:
+        if above in claims:
+            return True
+        above = above.parent
+    return False
+
+
+def _text_or_none(fields: list[Any], key: bytes) -> str | None:
+    if len(fields) != 1 or not (fields[0] is None or isinstance(fields[0], str)):
+        raise CorruptRecord(f"the record at {key!r} names no owner")
+    return fields[0]
+
+
+_Tracked = tuple[int, int, Path, QueryParams, bool, bool, int]
+
+
+def _last_use(stored: _Tracked) -> int:
+    return stored[-1]
+
+
+def _write_tracked(query: TrackedQuery) -> bytes:
+    return encode_fields(
+        [
+            query.owner,
+            path_bytes(query.path),
+            "" if query.is_default else json.dumps(query.params.wire()),
+            query.is_complete,
+            query.is_pinned,
+            query.last_use,
+        ]
+    )
+
+
+def _read_tracked(key: bytes, body: bytes) -> _Tracked:
+    try:
+        owner, path, wire, is_complete, is_pinned, last_use = decode_fields(body)
+        params = QueryParams.from_wire(json.loads(wire)) if wire else DEFAULT
+        place = path_from_bytes(path)
+        return _number(key[1:]), owner, place, params, is_complete, is_pinned, last_use
+    except (ValueError, TypeError, InvalidArgument) as error:
+        raise CorruptRecord(f"the record at {key!r} is no tracked query: {error}") from error
