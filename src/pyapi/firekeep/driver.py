@@ -29,6 +29,7 @@ from firekeep.engine.effects import (
     StatusChanged,
     StoreCache,
     StoreWrites,
+    SwitchOwner,
     Wake,
 )
 from firekeep.engine.engine import DisconnectKind, Engine
@@ -161,6 +162,7 @@ class Driver:
             StoreCache: self._storing.store_cache,
             Load: self._storing.load,
             LoadWrites: self._storing.load_writes,
+            SwitchOwner: self._storing.load,
         }
 
     @property
@@ -431,7 +433,7 @@ class Driver:
         return replace(
             status,
             storage=storing.state,
-            disk_bytes=storing.report.disk_bytes,
+            disk_bytes=storing.disk_bytes,
             is_over_budget=storing.report.is_over_budget,
         )
 
@@ -495,7 +497,7 @@ class Driver:
             return info
         report = self._storing.report
         return info._replace(
-            disk_bytes=report.disk_bytes,
+            disk_bytes=self._storing.disk_bytes,
             cached_bytes=report.size_bytes,
             cached_queries=report.queries,
             budget_bytes=report.budget_bytes,

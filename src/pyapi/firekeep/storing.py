@@ -11,12 +11,21 @@ import anyio.abc
 import anyio.to_thread
 
 from firekeep.clock import Clock
-from firekeep.engine.effects import Effect, Load, LoadWrites, StoreCache, StoreWrites
+from firekeep.engine.effects import (
+    Effect,
+    Load,
+    LoadWrites,
+    StatusChanged,
+    StoreCache,
+    StoreWrites,
+    SwitchOwner,
+)
 from firekeep.engine.engine import Engine
 from firekeep.engine.journal import JournalBatch, queued_write
 from firekeep.exceptions import CorruptRecord, StorageError, StorageFull
 from firekeep.status import StorageState
-from firekeep.storage.store import CacheReport, Store
+from firekeep.storage.server_cache import CacheReport
+from firekeep.storage.store import Store
 from firekeep.write import Write
 from firekeep_core.operation.cache_change import Acknowledged, CacheChange, CachedQuery
 
@@ -74,7 +83,7 @@ class Storing:
         self._queue = _Wanted()
         self._cache = _Wanted()
         self._reads: deque[LoadWrites] = deque()
-        self._loads: deque[Load] = deque()
+        self._loads: deque[Load | SwitchOwner] = deque()
         self._marked: set[int] = set()
         """Acknowledged writes that the cache has marked and the queue still holds."""
         self._running = 0
@@ -82,6 +91,7 @@ class Storing:
         self._next_cache_s = 0.0
         self._pause: anyio.CancelScope | None = None
         self.state: StorageState = "disk"
+        self.disk_bytes = 0
         self.report: CacheReport | None = None
         """What the cache said last of its size."""
 
@@ -126,8 +136,8 @@ class Storing:
         """Note that the cache has something to do, in a while."""
         self._cache.set()
 
-    def load(self, effect: Load) -> None:
-        """Ask the disk, and at once."""
+    def load(self, effect: Load | SwitchOwner) -> None:
+        """Ask the disk, or let it be another user's, and at once."""
         self._loads.append(effect)
         self._cache.set()
         if self._pause is not None:
@@ -213,13 +223,13 @@ class Storing:
                         batch, error, self._clock.monotonic_s(), self._clock.wall_ms()
                     )
                 )
-            await self._retry(self._store.reopen_queue)
+            await self._pause_for_retry()
             self._queue.set()
             return
         concluded = self._marked.intersection(batch.removed)
         self._marked -= concluded
+        self._set_state("disk")
         with self._lock:
-            self.state = "disk"
             self._perform(
                 self._engine.journal_stored(
                     batch,
@@ -244,14 +254,30 @@ class Storing:
             try:
                 if changes:
                     self.report = await self._run(self._store.apply, changes)
+                    self.disk_bytes = await self._run(self._store.disk_bytes)
+                    self._set_state("disk")
                     self._cache_done(changes)
-                for effect in loads:
-                    await self._answer(effect)
+                    changes = []
+                while loads:
+                    await self._answer(loads[0])
+                    del loads[0]
             except StorageError as error:
                 await self._lose_cache(error, changes, loads)
             self._next_cache_s = self._clock.monotonic_s() + CACHE_INTERVAL_S
 
-    async def _answer(self, effect: Load) -> None:
+    async def _answer(self, effect: Load | SwitchOwner) -> None:
+        if isinstance(effect, SwitchOwner):
+            pinned = await self._run(
+                self._store.switch_owner, effect.changes, effect.uid, effect.cleared_uid
+            )
+            self._cache_done(effect.changes)
+            with self._lock:
+                self._perform(
+                    self._engine.owner_switched(
+                        pinned, self._clock.monotonic_s(), self._clock.wall_ms()
+                    )
+                )
+            return
         cached = await self._run(self._store.load, effect.path, effect.params)
         await self._loaded(effect, cached)
 
@@ -266,39 +292,45 @@ class Storing:
             )
 
     async def _lose_cache(
-        self, error: StorageError, changes: list[CacheChange], loads: list[Load]
+        self,
+        error: StorageError,
+        changes: list[CacheChange],
+        loads: list[Load | SwitchOwner],
     ) -> None:
         """Go on without what the cache had: nobody who waits for it is left waiting."""
         logger.warning("the cache on disk failed: %s", error)
         for effect in loads:
-            await self._loaded(effect, None)
+            if isinstance(effect, Load):
+                await self._loaded(effect, None)
+            else:
+                # The data of the user of before must not be the next one's.
+                self._loads.append(effect)
+                self._cache.set()
         acknowledged = [
             change.write_id for change in changes if isinstance(change, Acknowledged)
         ]
         if isinstance(error, CorruptRecord):
-            logger.warning("%s", await self._run(self._store.reset_cache))
+            logger.warning("%s", await self._run(self._store.reset_cache, error))
         else:
             with self._lock:
                 self._fail(error)
-            await self._retry(self._store.reopen_cache)
+            await self._pause_for_retry()
         with self._lock:
-            self.state = "disk"
             self._perform(self._engine.cache_lost(acknowledged))
 
     def _fail(self, error: StorageError) -> None:
         self.state = "full" if isinstance(error, StorageFull) else "failed"
         self._perform(self._engine.note_error(error))
 
-    async def _retry(self, reopen: Callable[[], object]) -> None:
-        """Return once the disk can be used again."""
-        while True:
-            await self._clock.sleep_until(self._clock.monotonic_s() + RETRY_S)
-            try:
-                await self._run(reopen)
-            except StorageError as error:
-                logger.debug("still failing: %s", error)
-            else:
-                return
+    def _set_state(self, state: StorageState) -> None:
+        if state != self.state:
+            self.state = state
+            with self._lock:
+                self._perform([StatusChanged()])
+
+    async def _pause_for_retry(self) -> None:
+        """Leave the disk alone for a while; the next commit finds out whether it works again."""
+        await self._clock.sleep_until(self._clock.monotonic_s() + RETRY_S)
 
 
 def _store_batch(store: Store, batch: JournalBatch) -> None:

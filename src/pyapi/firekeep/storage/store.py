@@ -1,0 +1,207 @@
+"""One database's queue and cache, in one directory on disk."""
+
+from collections.abc import Sequence
+from pathlib import Path as FilePath
+from typing import Literal, NamedTuple
+
+from firekeep.exceptions import CorruptRecord, StorageError
+from firekeep.storage.directory import StoreDirectory
+from firekeep.storage.opening import Opened, Salvager, open_cache, open_queue
+from firekeep.storage.rocksdb import RocksBackend
+from firekeep.storage.salvage import carve
+from firekeep.storage.server_cache import CacheReport, ServerCache
+from firekeep.storage.write_journal import LoadedWrites, WriteJournal
+from firekeep_core.operation.cache_change import CacheChange, CachedQuery, Concluded
+from firekeep_core.operation.queued_write import QueuedWrite, WriteEnvelope
+from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.path import Path
+
+__all__ = ["Durability", "OpenedStore", "Store"]
+
+Durability = Literal["batch", "write", "none"]
+
+
+class OpenedStore(NamedTuple):
+    """What an earlier process left, and what had to be put right."""
+
+    envelopes: list[WriteEnvelope]
+    """Of the writes that wait, in the order of their ids."""
+    next_write_id: int
+    pinned: list[tuple[Path, QueryParams]]
+    report: CacheReport
+    notes: list[str]
+    """In plain words; empty as a rule."""
+
+
+class Store:
+    """Blocks; the queue and the cache are each used by one caller at a time, and may be at once.
+
+    A damaged cache is put aside and begins empty, a damaged queue is searched for what is intact:
+    neither keeps a program from starting. Source: sync-engine §8.2, §8.10.
+    """
+
+    def __init__(
+        self, path: FilePath, *, budget_bytes: int, durability: Durability, owner: str | None = None
+    ) -> None:
+        self._path = path
+        self._budget_bytes = budget_bytes
+        self._durability = durability
+        self._owner = owner
+        self._directory: StoreDirectory | None = None
+        self._queue: RocksBackend | None = None
+        self._journal: WriteJournal | None = None
+        self._rows: RocksBackend | None = None
+        self._cache: ServerCache | None = None
+
+    def open(self, owner: str | None = None) -> OpenedStore:
+        """Open what is there, or begin anew, for a user.
+
+        Raises:
+            PersistenceInUse: another database or process holds the directory.
+            StorageError: it cannot be used.
+        """
+        self._owner = owner
+        directory = self._directory = StoreDirectory.open(self._path)
+        try:
+            notes = list(directory.notices)
+            journal, envelopes = self._open_queue(directory, notes)
+            acknowledged, pinned, report = self._open_cache(directory, notes)
+            if directory.is_damaged:
+                directory.write_format()
+            done = set(acknowledged)
+            journal.store((), done)
+            if done:
+                report = self.apply([Concluded(write_id) for write_id in acknowledged])
+            envelopes = [envelope for envelope in envelopes if envelope.id not in done]
+            return OpenedStore(envelopes, journal.next_id, pinned, report, notes)
+        except BaseException:
+            self.close()
+            raise
+
+    # The queue.
+
+    def store_writes(
+        self, added: Sequence[QueuedWrite], removed: Sequence[int], sent_through: int
+    ) -> None:
+        """Append and remove writes, and note up to which one they may be sent."""
+        journal = self._open_journal()
+        if self._durability == "write":
+            for write in added:
+                journal.append([write], sync=True)
+            added = ()
+        journal.store(
+            added,
+            removed,
+            sent_through=sent_through,
+            sync=bool(added) and self._durability == "batch",
+        )
+
+    def load_writes(self, write_ids: Sequence[int]) -> LoadedWrites:
+        """Return writes with their payloads, and the ids of those that are damaged."""
+        if not write_ids:
+            return LoadedWrites([], [])
+        return self._open_journal().load(write_ids)
+
+    # The cache.
+
+    def apply(self, changes: Sequence[CacheChange]) -> CacheReport:
+        """Store changes, all or none, and keep to the budget."""
+        return self._open_server_cache().apply(changes)
+
+    def load(self, path: Path, params: QueryParams) -> CachedQuery:
+        """Return what is known of a query."""
+        return self._open_server_cache().load(path, params)
+
+    def switch_owner(
+        self, changes: Sequence[CacheChange], owner: str | None, cleared: str | None
+    ) -> list[tuple[Path, QueryParams]]:
+        """Store what there is of one user, and go on with another; drop all of `cleared`."""
+        cache = self._open_server_cache()
+        cache.apply(changes)
+        self._owner = owner
+        pinned = cache.switch_owner(owner)
+        if cleared is not None:
+            cache.forget_owner(cleared)
+        return pinned
+
+    def reset_cache(self, damage: CorruptRecord) -> str:
+        """Put a cache aside that turned out to be damaged, and begin an empty one."""
+        assert self._directory is not None
+        if self._rows is not None:
+            self._rows.close()
+        opened = open_cache(self._directory, damage)
+        self._begin_cache(opened)
+        return " ".join(opened.reports)
+
+    def disk_bytes(self) -> int:
+        """Return the size of all files of both."""
+        backends = [backend for backend in (self._queue, self._rows) if backend is not None]
+        return sum(backend.disk_bytes() for backend in backends)
+
+    def close(self) -> None:
+        """Close what is open; what was stored stays. Twice does nothing."""
+        for backend in (self._queue, self._rows):
+            if backend is not None:
+                backend.close()
+        self._queue = self._rows = None
+        self._journal = self._cache = None
+        if self._directory is not None:
+            self._directory.close()
+            self._directory = None
+
+    def _open_queue(
+        self, directory: StoreDirectory, notes: list[str]
+    ) -> tuple[WriteJournal, list[WriteEnvelope]]:
+        opened = open_queue(directory, _salvage)
+        try:
+            journal, envelopes = self._begin_queue(opened, notes)
+        except CorruptRecord as damage:
+            opened.backend.close()
+            journal, envelopes = self._begin_queue(open_queue(directory, _salvage, damage), notes)
+        return journal, envelopes
+
+    def _begin_queue(
+        self, opened: Opened, notes: list[str]
+    ) -> tuple[WriteJournal, list[WriteEnvelope]]:
+        self._queue = opened.backend
+        notes += opened.reports
+        self._journal = WriteJournal(opened.backend)
+        return self._journal, self._journal.open()
+
+    def _open_cache(
+        self, directory: StoreDirectory, notes: list[str]
+    ) -> tuple[list[int], list[tuple[Path, QueryParams]], CacheReport]:
+        opened = open_cache(directory)
+        try:
+            state = self._begin_cache(opened)
+        except CorruptRecord as damage:
+            opened.backend.close()
+            opened = open_cache(directory, damage)
+            state = self._begin_cache(opened)
+        notes += opened.reports
+        return state
+
+    def _begin_cache(
+        self, opened: Opened
+    ) -> tuple[list[int], list[tuple[Path, QueryParams]], CacheReport]:
+        self._rows = opened.backend
+        self._cache = ServerCache(opened.backend, budget_bytes=self._budget_bytes)
+        state = self._cache.open(self._owner)
+        return state.acknowledged, state.pinned, state.report
+
+    def _open_journal(self) -> WriteJournal:
+        if self._journal is None:
+            raise StorageError(f"{self._path} is not open")
+        return self._journal
+
+    def _open_server_cache(self) -> ServerCache:
+        if self._cache is None:
+            raise StorageError(f"{self._path} is not open")
+        return self._cache
+
+
+def _carved(path: FilePath) -> list[tuple[bytes, bytes]]:
+    return list(carve(path).rows())
+
+
+_salvage: Salvager = _carved
