@@ -19,11 +19,12 @@ CORE_ROWS: dict[str, set[str]] = {
 #: Each module or package of firekeep, and its row.
 ROW_OF: dict[str, str] = {
     **dict.fromkeys(
-        ["exceptions", "types", "config", "url", "server_value", "push_id", "status"],
+        ["exceptions", "types", "config", "url", "server_value", "push_id", "status", "web_token"],
         "first",
     ),
     "engine": "engine",
     "net": "net",
+    "auth": "auth",
     "driver": "driver",
     "emulator": "emulator",
     "testing": "outer",
@@ -37,10 +38,11 @@ ROWS: dict[str, tuple[set[str], set[str]]] = {
     "first": ({"snap"}, set()),
     "engine": ({"snap", "query", "operation", "sync", "wire"}, set()),
     "net": ({"snap", "wire"}, set()),
-    "driver": ({"snap", "query", "operation", "sync", "wire"}, {"engine", "net"}),
-    "api": ({"snap", "query", "sync"}, {"driver", "engine", "net"}),
+    "auth": (set(), {"net"}),
+    "driver": ({"snap", "query", "operation", "sync", "wire"}, {"engine", "net", "auth"}),
+    "api": ({"snap", "query", "sync"}, {"driver", "engine", "net", "auth"}),
     "emulator": ({"snap", "query", "operation", "wire"}, {"net"}),
-    "outer": ({"snap", "query"}, {"api", "driver", "net", "emulator"}),
+    "outer": ({"snap", "query"}, {"api", "driver", "net", "auth", "emulator"}),
 }
 #: Parts of the driver that have a file of their own.
 DRIVER_PARTS = {
@@ -58,7 +60,9 @@ DRIVER_PARTS = {
 FOREIGN = {
     "websockets": {"net", "emulator"},
     "h11": {"net", "emulator"},
-    "httpx": {"net", "outer"},
+    "httpx": {"net"},
+    "google": {"auth"},
+    "keyring": {"auth"},
     "cbor2": set[str](),
     "rocksdict": set[str](),
 }
