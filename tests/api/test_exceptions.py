@@ -9,18 +9,26 @@ import pytest
 
 from firekeep import exceptions
 from firekeep.exceptions import (
+    AccountExists,
+    AuthError,
+    CredentialRejected,
     DataStale,
+    Disconnected,
     ExpiredToken,
     FirekeepError,
     InvalidArgument,
     InvalidToken,
+    NetworkUnavailable,
     NotAvailable,
     PermissionDenied,
     ServerError,
+    SignInRefused,
     TimedOut,
     TooBig,
+    TooManyAttempts,
     Unavailable,
     UsageError,
+    auth_error,
     server_error,
 )
 
@@ -57,7 +65,7 @@ def test_the_drawing_shows_every_class_below_its_base() -> None:
 
 
 def test_every_class_is_public() -> None:
-    assert {*CLASSES, "server_error"} == set(exceptions.__all__)
+    assert {*CLASSES, "auth_error", "server_error"} == set(exceptions.__all__)
 
 
 def test_bad_arguments_and_bad_moments_are_also_the_errors_of_python() -> None:
@@ -102,3 +110,36 @@ def test_a_server_error_survives_copying_and_pickling() -> None:
     for other in (copy.copy(error), pickle.loads(pickle.dumps(error))):
         assert type(other) is DataStale
         assert (other.code, other.text, other.path) == ("datastale", "hash", "/a")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("INVALID_PASSWORD", SignInRefused),
+        ("INVALID_LOGIN_CREDENTIALS", SignInRefused),
+        ("EMAIL_EXISTS", AccountExists),
+        ("USER_DISABLED", CredentialRejected),
+        ("INVALID_REFRESH_TOKEN", CredentialRejected),
+        ("TOKEN_EXPIRED", CredentialRejected),
+        ("TOO_MANY_ATTEMPTS_TRY_LATER", TooManyAttempts),
+        ("OPERATION_NOT_ALLOWED", AuthError),
+    ],
+)
+def test_a_code_of_the_sign_in_service_becomes_its_error(code: str, kind: type[AuthError]) -> None:
+    error = auth_error(code, "for humans")
+
+    assert type(error) is kind
+    assert (error.code, error.text, str(error)) == (code, "for humans", f"{code}: for humans")
+
+
+def test_an_unreachable_service_is_no_refusal() -> None:
+    assert issubclass(NetworkUnavailable, Disconnected)
+    assert not issubclass(NetworkUnavailable, AuthError)
+
+
+def test_an_auth_error_survives_copying_and_pickling() -> None:
+    error = auth_error("EMAIL_EXISTS", "taken")
+
+    for other in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert type(other) is AccountExists
+        assert (other.code, other.text) == ("EMAIL_EXISTS", "taken")

@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 
 import firekeep
+from firekeep.auth import CredentialSource
 from firekeep.emulator import Emulator
 
 PATIENCE_S = 20.0
@@ -22,9 +23,9 @@ async def served(data: object = None, **options: Any) -> AsyncGenerator[Emulator
             yield server
 
 
-def client(server: Emulator) -> firekeep.Database:
+def client(server: Emulator, auth: CredentialSource | None = None) -> firekeep.Database:
     """Return a client that has not been entered."""
-    return firekeep.open(server.url, config=EAGER)
+    return firekeep.open(server.url, auth=auth, config=EAGER)
 
 
 async def until(

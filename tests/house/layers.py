@@ -20,12 +20,13 @@ CORE_ROWS: dict[str, set[str]] = {
 #: Each module or package of firekeep, and its row.
 ROW_OF: dict[str, str] = {
     **dict.fromkeys(
-        ["exceptions", "types", "config", "url", "server_value", "push_id", "status"],
+        ["exceptions", "types", "config", "url", "server_value", "push_id", "status", "web_token"],
         "first",
     ),
     "engine": "engine",
     "net": "net",
     "storage": "storage",
+    "auth": "auth",
     "driver": "driver",
     "emulator": "emulator",
     "testing": "outer",
@@ -40,10 +41,14 @@ ROWS: dict[str, tuple[set[str], set[str]]] = {
     "engine": ({"snap", "query", "operation", "sync", "wire"}, set()),
     "net": ({"snap", "wire"}, set()),
     "storage": ({"snap", "query", "operation", "store"}, set()),
-    "driver": ({"snap", "query", "operation", "sync", "wire"}, {"engine", "net", "storage"}),
-    "api": ({"snap", "query", "sync"}, {"driver", "engine", "net", "storage"}),
+    "auth": (set(), {"net"}),
+    "driver": (
+        {"snap", "query", "operation", "sync", "wire"},
+        {"engine", "net", "storage", "auth"},
+    ),
+    "api": ({"snap", "query", "sync"}, {"driver", "engine", "net", "storage", "auth"}),
     "emulator": ({"snap", "query", "operation", "wire"}, {"net", "storage"}),
-    "outer": ({"snap", "query"}, {"api", "driver", "net", "emulator", "storage"}),
+    "outer": ({"snap", "query"}, {"api", "driver", "net", "storage", "auth", "emulator"}),
 }
 #: Parts of the driver that have a file of their own.
 DRIVER_PARTS = {
@@ -62,7 +67,9 @@ DRIVER_PARTS = {
 FOREIGN = {
     "websockets": {"net", "emulator"},
     "h11": {"net", "emulator"},
-    "httpx": {"net", "outer"},
+    "httpx": {"net"},
+    "google": {"auth"},
+    "keyring": {"auth"},
     "cbor2": set[str](),
     "rocksdict": {"storage"},
 }

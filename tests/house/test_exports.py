@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "src" / "pyapi" / "firekeep"
-PUBLIC = ["firekeep", "firekeep.exceptions", "firekeep.emulator", "firekeep.testing"]
+PUBLIC = [
+    "firekeep",
+    "firekeep.auth",
+    "firekeep.emulator",
+    "firekeep.exceptions",
+    "firekeep.testing",
+]
 
 
 def exported(source: str) -> list[str]:
@@ -30,8 +36,9 @@ def test_public_names_are_sorted_and_exist(name: str) -> None:
     assert [each for each in names if not hasattr(module, each)] == []
 
 
-def test_public_names_are_documented() -> None:
-    module = importlib.import_module("firekeep")
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_names_are_documented(name: str) -> None:
+    module = importlib.import_module(name)
 
     silent = [
         each

@@ -1,6 +1,6 @@
 """What a type checker must say of programs that use the package; checked, never run."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypedDict, assert_type
@@ -22,6 +22,18 @@ from firekeep import (
     Transaction,
     TransactionResult,
     Write,
+)
+from firekeep.auth import (
+    Auth,
+    Credential,
+    CredentialSource,
+    FileTokenStore,
+    KeyringTokenStore,
+    MemoryTokenStore,
+    ProviderCredential,
+    ServiceAccount,
+    TokenStore,
+    User,
 )
 from firekeep.exceptions import FirekeepError
 
@@ -54,6 +66,26 @@ async def databases() -> None:
     firekeep.Database("https://x.firebaseio.com", auth=token, persistence=False)
     firekeep.open(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     firekeep.open("https://x.firebaseio.com", "token")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+async def identities() -> None:
+    auth = Auth("key", FileTokenStore("user.json"))
+    assert_type(auth.current_user, User | None)
+    user = await auth.sign_in_with_email_and_password("ada@example.com", "secret1")
+    assert_type(user, User)
+    assert_type(user.claims, Mapping[str, object])
+    await auth.sign_in_with_credential(ProviderCredential("google.com", id_token="token"))
+    await auth.update_profile(display_name=None)
+    auth.update_profile(display_name=5)  # type: ignore[arg-type, unused-coroutine]  # pyright: ignore[reportArgumentType, reportUnusedCoroutine]
+    auth.on_state_changed(lambda user: print(user)).close()
+    assert_type(await auth.id_token(), str)
+    assert_type(await auth.token(), Credential | None)
+    await auth.sign_out(clear=True)
+    for source in (auth, ServiceAccount({}), ServiceAccount.application_default()):
+        checked: CredentialSource = source
+        firekeep.open("https://x.firebaseio.com", auth=checked)
+    stores: list[TokenStore] = [MemoryTokenStore(), KeyringTokenStore("app")]
+    assert_type(stores[0].load(), str | None)
 
 
 async def references(db: Database) -> None:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from firekeep.auth.providers import as_source, token_provider
+from firekeep.auth.source import CredentialSource
 from firekeep.client import Client
 from firekeep.config import MIB, Config, Persistence
 from firekeep.connection import Connector
@@ -41,7 +43,8 @@ class Database:
     """One Firebase Realtime Database: a live, local copy of the parts that are listened to.
 
     It does nothing until it is entered with `async with`, on asyncio or trio; leaving it does not
-    wait for the network. All calls come from the thread it was entered on.
+    wait for the network. All calls come from the thread it was entered on. `auth` says who it acts
+    for: see `firekeep.auth`.
 
     Raises:
         InvalidUrl: `url` is not the root of a database, at once.
@@ -58,19 +61,19 @@ class Database:
         url: str,
         *,
         persistence: PersistenceSetting = None,
-        auth: str | TokenProvider | None = None,
+        auth: str | TokenProvider | CredentialSource | None = None,
         app_check: str | TokenProvider | None = None,
         config: Config | None = None,
         connector: Connector | None = None,
     ) -> None:
         if not isinstance(url, str):
             raise InvalidArgument(f"the URL of a database is text, not {url!r:.60}")
-        for name, credential in (("auth", auth), ("app_check", app_check)):
-            if not (credential is None or isinstance(credential, str) or callable(credential)):
-                raise InvalidArgument(
-                    f"{name} is a token or an asynchronous function that gives one,"
-                    f" not {type(credential).__name__}"
-                )
+        source = as_source(auth)
+        if not (app_check is None or isinstance(app_check, str) or callable(app_check)):
+            raise InvalidArgument(
+                "app_check is a token or an asynchronous function that gives one,"
+                f" not {type(app_check).__name__}"
+            )
         if config is not None and not isinstance(config, Config):
             raise InvalidArgument(f"config is a firekeep.Config, not {config!r:.60}")
         address = parse_url(url, os.environ.get(EMULATOR_VARIABLE))
@@ -81,7 +84,11 @@ class Database:
         settings = Config() if config is None else config
         self._persistence = _read_persistence(persistence)
         self._driver = Driver(
-            address, settings, auth=auth, app_check=app_check, connector=connector
+            address,
+            settings,
+            auth=None if source is None else token_provider(source),
+            app_check=app_check,
+            connector=connector,
         )
         self._client = Client(self._driver, address, settings)
         self._is_entered = False
@@ -388,7 +395,7 @@ def open(
     url: str,
     *,
     persistence: PersistenceSetting = None,
-    auth: str | TokenProvider | None = None,
+    auth: str | TokenProvider | CredentialSource | None = None,
     app_check: str | TokenProvider | None = None,
     config: Config | None = None,
 ) -> Database:

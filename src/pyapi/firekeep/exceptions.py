@@ -31,7 +31,13 @@
     │   ├── Offline                     only the server knows, and there is no connection
     │   ├── NotCached                   asked of the cache alone, which does not know
     │   └── TimedOut (TimeoutError)     the server did not answer in time
+    ├── AuthError  .code .text          the sign-in service said no
+    │   ├── SignInRefused               wrong password, unknown e-mail, a code or token it rejects
+    │   ├── AccountExists               another account has this e-mail or identity already
+    │   ├── CredentialRejected          whoever is signed in has to sign in again
+    │   └── TooManyAttempts             asked too often; later it may work
     ├── Disconnected                    the connection could not be made, or has ended
+    │   └── NetworkUnavailable          the sign-in service cannot be reached
     ├── ProtocolError                   the peer broke the protocol
     └── StorageError                    the disk did not do what it was asked
         ├── CorruptRecord               a stored record that cannot be read back
@@ -61,9 +67,12 @@ from firekeep_core.errors import (
 )
 
 __all__ = [
+    "AccountExists",
+    "AuthError",
     "BufferOverflow",
     "ConfiguredTooLate",
     "CorruptRecord",
+    "CredentialRejected",
     "DataStale",
     "DatabaseClosed",
     "Disconnected",
@@ -77,6 +86,7 @@ __all__ = [
     "InvalidUrl",
     "InvalidValue",
     "MaybeApplied",
+    "NetworkUnavailable",
     "NotAvailable",
     "NotCached",
     "Offline",
@@ -85,16 +95,19 @@ __all__ = [
     "ProtocolError",
     "QueueFull",
     "ServerError",
+    "SignInRefused",
     "StorageError",
     "StorageFull",
     "TimedOut",
     "TooBig",
+    "TooManyAttempts",
     "TooManyRetries",
     "TransactionAborted",
     "Unavailable",
     "UsageError",
     "WriteCancelled",
     "WriteFailed",
+    "auth_error",
     "server_error",
 ]
 
@@ -204,8 +217,53 @@ class TimedOut(NotAvailable, TimeoutError):
     """The server did not answer in the time given."""
 
 
+class AuthError(FirekeepError):
+    """The sign-in service refused what it was asked; nothing of who is signed in has changed.
+
+    Never holds what was sent: an answer that repeats a password or a token has it blotted out.
+    """
+
+    code: str
+    """What the service calls it, such as ``EMAIL_EXISTS``."""
+    text: str
+    """What it said for humans; may be empty."""
+
+    def __init__(self, code: str, text: str = "") -> None:
+        super().__init__(code, text)
+        self.code = code
+        self.text = text
+
+    def __str__(self) -> str:
+        """Return the code and what the service said."""
+        return f"{self.code}: {self.text}" if self.text else self.code
+
+
+class SignInRefused(AuthError):
+    """What was given does not sign anybody in: a password, an e-mail, a code, another's token."""
+
+
+class AccountExists(AuthError):
+    """Another account has this e-mail or this identity already."""
+
+
+class CredentialRejected(AuthError):
+    """The credential of whoever is signed in is worth nothing any more.
+
+    The user is disabled, deleted or signed out everywhere, or the sign-in is too long ago for what
+    was asked. Only another sign-in helps; until then nothing is sent and nothing is lost.
+    """
+
+
+class TooManyAttempts(AuthError):
+    """The service was asked too often and wants to be left alone for a while."""
+
+
 class Disconnected(FirekeepError):
     """The connection could not be made, or has ended; another attempt may succeed."""
+
+
+class NetworkUnavailable(Disconnected):
+    """The sign-in service cannot be reached, or cannot answer; who is signed in is still known."""
 
 
 _BY_STATUS: dict[str, type[ServerError]] = {
@@ -225,3 +283,49 @@ def server_error(status: str, text: str = "", path: str | None = None) -> Server
     Source: wire §3.6.
     """
     return _BY_STATUS.get(status, ServerError)(status, text, path)
+
+
+_BY_CODE: dict[str, type[AuthError]] = {
+    **dict.fromkeys(
+        (
+            "INVALID_REFRESH_TOKEN",
+            "MISSING_REFRESH_TOKEN",
+            "TOKEN_EXPIRED",
+            "INVALID_ID_TOKEN",
+            "USER_DISABLED",
+            "USER_NOT_FOUND",
+            "CREDENTIAL_TOO_OLD_LOGIN_AGAIN",
+        ),
+        CredentialRejected,
+    ),
+    **dict.fromkeys(
+        (
+            "INVALID_PASSWORD",
+            "INVALID_EMAIL",
+            "INVALID_LOGIN_CREDENTIALS",
+            "EMAIL_NOT_FOUND",
+            "MISSING_EMAIL",
+            "MISSING_PASSWORD",
+            "WEAK_PASSWORD",
+            "INVALID_CUSTOM_TOKEN",
+            "MISSING_CUSTOM_TOKEN",
+            "CREDENTIAL_MISMATCH",
+            "INVALID_IDP_RESPONSE",
+            "INVALID_CREDENTIAL_OR_PROVIDER_ID",
+            "INVALID_OOB_CODE",
+            "EXPIRED_OOB_CODE",
+        ),
+        SignInRefused,
+    ),
+    "EMAIL_EXISTS": AccountExists,
+    "FEDERATED_USER_ID_ALREADY_LINKED": AccountExists,
+    "NEED_CONFIRMATION": AccountExists,
+    "TOO_MANY_ATTEMPTS_TRY_LATER": TooManyAttempts,
+    "RESET_PASSWORD_EXCEED_LIMIT": TooManyAttempts,
+    "QUOTA_EXCEEDED": TooManyAttempts,
+}
+
+
+def auth_error(code: str, text: str = "") -> AuthError:
+    """Return the error for a code of the sign-in service; an unknown one is a plain `AuthError`."""
+    return _BY_CODE.get(code, AuthError)(code, text)

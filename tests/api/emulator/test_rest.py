@@ -256,3 +256,33 @@ async def test_pages_from_elsewhere_may_use_it() -> None:
         preflight = await client.options("/a.json")
         assert preflight.headers["access-control-allow-origin"] == "*"
         assert (await client.get("/a.json")).headers["access-control-allow-origin"] == "*"
+
+
+async def test_a_request_may_do_what_its_user_may() -> None:
+    async with served() as (server, client):
+        server.permit(lambda access: access.uid == "ada")
+        account = server.accounts.add("ada")
+        token, _ = server.accounts.sign_in(account, "custom")
+        for query, headers, status in (
+            ("", {}, 401),
+            (f"?auth={token}", {}, 200),
+            (f"?access_token={token}", {}, 200),
+            ("", {"Authorization": f"Bearer {token}"}, 200),
+            ("", {"Authorization": "Bearer owner"}, 200),
+            ("?auth=owner&auth_variable_override=null", {}, 401),
+            ('?auth=owner&auth_variable_override={"uid":"ada"}', {}, 200),
+            ("?auth=nonsense", {}, 401),
+        ):
+            for method in ("GET", "PUT"):
+                answer = await client.request(
+                    method, f"/a.json{query}", headers=headers, content=b"1"
+                )
+                assert answer.status_code == status, (method, query)
+
+
+async def test_a_request_with_an_expired_token_is_told_so() -> None:
+    async with served() as (server, client):
+        token, _ = server.accounts.sign_in(server.accounts.add("ada"), "custom")
+        server.expire_tokens()
+        answer = await client.get(f"/a.json?auth={token}")
+        assert (answer.status_code, answer.json()) == (401, {"error": "Auth token is expired"})

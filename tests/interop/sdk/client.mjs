@@ -3,10 +3,16 @@
 // comes as {"listener", "event", "key", "children", "value", "previous"}.
 import { createInterface } from "node:readline";
 import { initializeApp } from "firebase/app";
+import * as identity from "firebase/auth";
 import * as db from "firebase/database";
 
-const [url] = process.argv.slice(2);
-const database = db.getDatabase(initializeApp({ databaseURL: url }));
+const [url, authUrl] = process.argv.slice(2);
+const app = initializeApp({ databaseURL: url, apiKey: "any-key" });
+const database = db.getDatabase(app);
+const auth = authUrl === undefined ? undefined : identity.getAuth(app);
+if (auth !== undefined) {
+  identity.connectAuthEmulator(auth, authUrl, { disableWarnings: true });
+}
 const listeners = new Map();
 
 const say = (message) => process.stdout.write(JSON.stringify(message) + "\n");
@@ -27,6 +33,11 @@ const changes = {
   append: (value, operand) => [...(value ?? []), operand],
   abort: () => undefined,
   abortUnlessNull: (value, operand) => (value === null ? operand : undefined),
+};
+
+const describeUser = () => {
+  const { uid, email, displayName, isAnonymous } = auth.currentUser;
+  return { uid, email, displayName, isAnonymous };
 };
 
 const events = {
@@ -55,6 +66,23 @@ const actions = {
   onDisconnectSet: ({ path, value }) => db.onDisconnect(db.ref(database, path)).set(value),
   onDisconnectUpdate: ({ path, value }) => db.onDisconnect(db.ref(database, path)).update(value),
   onDisconnectCancel: ({ path }) => db.onDisconnect(db.ref(database, path)).cancel(),
+  // One of the SDK's functions on whoever may be signed in; answers with who is.
+  identity: async ({ name, values = [] }) => {
+    const result = await identity[name](auth, ...values);
+    return auth.currentUser === null ? (result ?? null) : describeUser();
+  },
+  signInWithGoogle: async ({ idToken }) => {
+    const credential = identity.GoogleAuthProvider.credential(idToken);
+    await identity.signInWithCredential(auth, credential);
+    return describeUser();
+  },
+  updateProfile: async ({ profile }) => {
+    await identity.updateProfile(auth.currentUser, profile);
+    return describeUser();
+  },
+  updatePassword: ({ password }) => identity.updatePassword(auth.currentUser, password),
+  idToken: ({ force }) => auth.currentUser.getIdToken(force),
+  deleteUser: () => identity.deleteUser(auth.currentUser),
   goOffline: () => db.goOffline(database),
   goOnline: () => db.goOnline(database),
   listen: (request) => {

@@ -4,6 +4,7 @@ import ipaddress
 import json
 import logging
 import os
+import re
 import secrets
 import string
 from collections.abc import Mapping
@@ -13,13 +14,17 @@ from typing import Self
 import anyio
 from anyio.abc import SocketAttribute, SocketStream, TaskGroup, TaskStatus
 
+from firekeep.emulator import auth_service
+from firekeep.emulator.accounts import LIFETIME_S, Accounts
 from firekeep.emulator.archive import read_archive, write_archive
 from firekeep.emulator.byte_limit import LimitedStream
 from firekeep.emulator.clock import Clock
 from firekeep.emulator.connection import Connection
 from firekeep.emulator.controls import Controls
 from firekeep.emulator.http import HttpConnection, HttpRequest, HttpResponse
+from firekeep.emulator.identity import Verifier
 from firekeep.emulator.messages import redirect
+from firekeep.emulator.permissions import Permissions, Permit
 from firekeep.emulator.rest import respond
 from firekeep.emulator.session import Session
 from firekeep.exceptions import Disconnected, ProtocolError, UsageError
@@ -51,6 +56,11 @@ class Emulator(Controls):
     export form. A client that leaves more than `max_buffer_bytes` unread is dropped, and so is
     one that is silent for `silence_s`. With `record`, `received` tells what clients have sent.
 
+    On the same port it is an auth service, whose users are `accounts`: FIREBASE_AUTH_EMULATOR_HOST
+    takes the same address. `token_lifetime_s` is how long the tokens it makes are good, by `clock`;
+    `secret` is a credential for administrators besides ``owner``; `permit` says what everybody else
+    may read and write, without it everything.
+
     Raises:
         InvalidArgument: no database can hold `data`.
         OSError: on entering, if the port cannot be listened on.
@@ -75,8 +85,17 @@ class Emulator(Controls):
         record: bool = False,
         max_buffer_bytes: int = MAX_BUFFER_BYTES,
         silence_s: float = SILENCE_S,
+        token_lifetime_s: int = LIFETIME_S,
+        secret: str | None = None,
+        permit: Permit | None = None,
+        project: str = "demo-firekeep",
     ) -> None:
-        super().__init__(namespace, Clock(), record)
+        clock = Clock()
+        verifier = Verifier(clock, secret)
+        accounts = Accounts(clock, verifier, project)
+        accounts.lifetime_s = token_lifetime_s
+        super().__init__(namespace, clock, record, accounts, Permissions(verifier, permit))
+        clock.watch(self.check_identities)
         self.host = host
         self.port = port
         """The port asked for; from entering on, the one that is listened on."""
@@ -85,6 +104,15 @@ class Emulator(Controls):
         self._tasks: TaskGroup | None = None
         self._next_client = 1
         self.set("/", data)
+
+    @property
+    def token_lifetime_s(self) -> int:
+        """How long tokens that are made from now on are good."""
+        return self.accounts.lifetime_s
+
+    @token_lifetime_s.setter
+    def token_lifetime_s(self, seconds: int) -> None:
+        self.accounts.lifetime_s = seconds
 
     @property
     def address(self) -> str:
@@ -185,11 +213,21 @@ class Emulator(Controls):
             if not await http.send(self._respond(request)):
                 return
 
+    def _respond_to_sign_in(self, request: HttpRequest) -> HttpResponse:
+        self.auth_requests[re.split("[:/]", request.path)[-1]] += 1
+        self._wake()
+        if self._auth_failure is not None:
+            return HttpResponse(self._auth_failure)
+        return auth_service.respond(self.accounts, request)
+
     def _respond(self, request: HttpRequest) -> HttpResponse:
+        if auth_service.is_auth_request(request.path):
+            return self._respond_to_sign_in(request)
         if request.path == DATABASES_PATH:
             names = [{"name": name} for name in self._namespaces]
             return HttpResponse(200, json.dumps(names).encode())
-        response = respond(self.database(self._namespace_of(request)), request)
+        database = self.database(self._namespace_of(request))
+        response = respond(database, request, self.permissions)
         self._wake()
         return response
 
@@ -207,7 +245,12 @@ class Emulator(Controls):
         )
         self._next_client += 1
         self._take_over(request.parameters.get("ls"))
-        session = Session(connection, self.database(self._namespace_of(request)), self.refusal)
+        session = Session(
+            connection,
+            self.database(self._namespace_of(request)),
+            self.refusal,
+            self.permissions,
+        )
         self._admit(connection, session)
         if self._redirect is None:
             session.begin(request.headers.get("host", self.address))
@@ -217,6 +260,7 @@ class Emulator(Controls):
             async with anyio.create_task_group() as tasks:
                 connection.run(tasks.cancel_scope.cancel)
                 tasks.start_soon(connection.send_all)
+                tasks.start_soon(self._watch_identity, session)
                 await self._read(websocket, connection, session)
                 tasks.cancel_scope.cancel()
             if connection.is_open:
@@ -243,6 +287,19 @@ class Emulator(Controls):
             _logger.debug("%s: %s", connection.name, error)
         except ProtocolError as error:
             _logger.warning("%s: closed: %s", connection.name, error)
+
+    async def _watch_identity(self, session: Session) -> None:
+        """Tell a client that its credential has expired when it does, by the server's clock."""
+        while True:
+            changed = session.identity_changed
+            with anyio.move_on_after(self._seconds_until(session.identity.expires_s)):
+                await changed.wait()
+            session.check_identity()
+
+    def _seconds_until(self, at_s: int | None) -> float | None:
+        if at_s is None or self.clock.is_frozen:
+            return None
+        return max(0.0, at_s - self.clock.now_ms() / 1000)
 
     def _take_over(self, session_id: str | None) -> None:
         """End the session that a client says it comes from (wire §5.1)."""

@@ -13,7 +13,7 @@ def _system_ms() -> float:
 class Clock:
     """The server's clock: the computer's, until a test moves or stops it.
 
-    It is what clients learn at the handshake and what timestamps become; it wakes nobody up.
+    It is what clients learn at the handshake, what timestamps become, and what tokens live by.
 
     Example::
 
@@ -26,6 +26,12 @@ class Clock:
         self._now_ms = now_ms
         self._offset_ms = 0.0
         self._frozen_ms: float | None = None
+        self._watchers: list[Callable[[], None]] = []
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether it stands still."""
+        return self._frozen_ms is not None
 
     def now_ms(self) -> int:
         """Return the time in ms since 1970."""
@@ -35,13 +41,24 @@ class Clock:
     def advance(self, seconds: float) -> None:
         """Move the clock; backwards if negative."""
         self._offset_ms += seconds * 1000
+        self._moved()
 
     def freeze(self, at_ms: int | None = None) -> None:
         """Stop the clock, at a given time or where it is; `advance` still moves it."""
         self._frozen_ms = float(self.now_ms() if at_ms is None else at_ms)
         self._offset_ms = 0.0
+        self._moved()
 
     def run(self) -> None:
         """Let the clock go on from where it stands."""
         self._offset_ms = self.now_ms() - self._now_ms()
         self._frozen_ms = None
+        self._moved()
+
+    def watch(self, callback: Callable[[], None]) -> None:
+        """Call back whenever the clock has been moved, stopped or started."""
+        self._watchers.append(callback)
+
+    def _moved(self) -> None:
+        for callback in self._watchers:
+            callback()

@@ -1,15 +1,17 @@
 """What a test may do to a server and to everyone who is connected to it."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 
 import anyio
 
 from firekeep.emulator import messages
+from firekeep.emulator.accounts import Accounts
 from firekeep.emulator.clock import Clock
 from firekeep.emulator.connection import WRITES, Connection
 from firekeep.emulator.messages import Request
 from firekeep.emulator.namespace import Namespace, read_path, read_piece, read_update
+from firekeep.emulator.permissions import Permissions, Permit
 from firekeep.emulator.session import Session
 from firekeep_core.snap.node import Node
 from firekeep_core.snap.path import Path
@@ -27,11 +29,24 @@ class Controls:
     same controls: see `clients`.
     """
 
-    def __init__(self, namespace: str, clock: Clock, record: bool) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        clock: Clock,
+        record: bool,
+        accounts: Accounts,
+        permissions: Permissions,
+    ) -> None:
         self.namespace = namespace
         """The database that is meant where none is named."""
         self.clock = clock
-        """What handshakes and timestamps are taken from; tests may move it."""
+        """What handshakes, timestamps and tokens are taken from; tests may move it."""
+        self.accounts = accounts
+        """The users who can sign in; tests may add, change and disable them."""
+        self.permissions = permissions
+        self.auth_requests: Counter[str] = Counter()
+        """How often each part of the auth service was asked, by the last word of its path."""
+        self._auth_failure: int | None = None
         self.received: list[tuple[Connection, str]] = []
         """What clients have sent, whole messages in order, if `record` was asked for."""
         self._record = record
@@ -190,10 +205,55 @@ class Controls:
         sessions = [one for one in self._sessions.values() if one.namespace is database]
         return sum([session.revoke(place, query) for session in sessions])
 
-    def revoke_login(self, status: str = "expired_token", text: str = "") -> None:
-        """Tell every client that its credential is no longer valid."""
-        for client in self.clients:
-            client.push(messages.auth_revoked(status, text or "Auth token is expired."))
+    # Who they are.
+
+    def revoke_login(
+        self, status: str = "expired_token", text: str = "", *, uid: str | None = None
+    ) -> None:
+        """Tell every client, or those of one user, that its credential is no longer valid.
+
+        From there on such a client is nobody; the same credential may be presented again.
+        """
+        for session in list(self._sessions.values()):
+            if uid is None or session.identity.uid == uid:
+                session.lose_identity(status, text or "Auth token is expired.")
+
+    def expire_tokens(self) -> None:
+        """Let every token that there is be expired, and tell the clients; new ones are good."""
+        self.permissions.verifier.expire_all()
+        self.check_identities()
+
+    def revoke_user(self, uid: str) -> None:
+        """Let no token of a user count any more, nor get them another, and tell the clients.
+
+        Signing in again helps; a user who is not to be let in either is `accounts.disable` for.
+        """
+        self.permissions.verifier.revoke(uid)
+        self.accounts.forget_refresh_tokens(uid)
+        self.check_identities()
+
+    def permit(self, permit: Permit | None) -> None:
+        """Let `permit` say what clients may read and write; None: everything.
+
+        Listens that are not allowed any more end at once. Administrators may do everything.
+
+        Example::
+
+            server.permit(lambda access: access.uid == access.path.front)
+        """
+        self.permissions.permit = permit
+        for session in list(self._sessions.values()):
+            session.review()
+
+    def fail_auth(self, status: int | None = 503) -> None:
+        """Answer whatever the auth service is asked with this status; None: as it should be."""
+        self._auth_failure = status
+
+    def check_identities(self) -> None:
+        """Tell the clients whose credential counts no more; a clock that is moved does that too."""
+        for session in list(self._sessions.values()):
+            session.check_identity()
+            session.wake()
 
     # What is refused.
 

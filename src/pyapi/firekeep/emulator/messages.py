@@ -48,7 +48,7 @@ def decode(message: bytes | bytearray) -> Request | str:
     try:
         envelope: object = json.loads(message, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise ProtocolError(f"unreadable message {message[:80]!r}: {error}") from error
+        raise ProtocolError(f"unreadable message {_shown(message)}: {error}") from error
     whole = _read_object(envelope, message)
     kind, data = _read_text(whole, "t", message), _read_object(whole.get("d"), message)
     if kind == "c":
@@ -157,15 +157,20 @@ def _text(value: object) -> str:
 
 def _read_object(value: object, message: bytes | bytearray) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ProtocolError(f"{value!r:.40} in place of an object: {message[:80]!r}")
+        raise ProtocolError(f"no object where one has to be: {_shown(message)}")
     return cast("dict[str, Any]", value)
 
 
 def _read_text(holder: Mapping[str, object], name: str, message: bytes | bytearray) -> str:
     value = holder.get(name)
     if not isinstance(value, str):
-        raise ProtocolError(f"{name!r} is {value!r:.40}, which is no text: {message[:80]!r}")
+        raise ProtocolError(f"{name!r} is {value!r:.40}, which is no text: {_shown(message)}")
     return value
+
+
+def _shown(message: bytes | bytearray) -> str:
+    """Return the beginning of a message, if that cannot be a part of a credential."""
+    return "(a login)" if b"auth" in message or b"cred" in message else repr(message[:80])
 
 
 def _refuse_constant(name: str) -> NoReturn:

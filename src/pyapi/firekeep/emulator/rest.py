@@ -7,7 +7,9 @@ from typing import cast
 from urllib.parse import unquote
 
 from firekeep.emulator.http import HttpRequest, HttpResponse
+from firekeep.emulator.identity import NOBODY, Identity, LoginRefused
 from firekeep.emulator.namespace import Namespace, read_path, read_piece, read_update
+from firekeep.emulator.permissions import Permissions
 from firekeep_core.errors import InvalidArgument, InvalidPath, InvalidQuery
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.digest import hash_v1
@@ -54,13 +56,13 @@ class _Refused(Exception):
         self.text = text
 
 
-def respond(namespace: Namespace, request: HttpRequest) -> HttpResponse:
+def respond(namespace: Namespace, request: HttpRequest, permissions: Permissions) -> HttpResponse:
     """Do what a request asks and return what it is answered with.
 
     Source: wire §6.1 and §6.2.
     """
     try:
-        return _Exchange(namespace, request).respond()
+        return _Exchange(namespace, request, permissions).respond()
     except _Refused as refused:
         return _json_response(refused.status, {"error": refused.text})
     except (InvalidPath, InvalidQuery) as error:
@@ -72,9 +74,13 @@ def respond(namespace: Namespace, request: HttpRequest) -> HttpResponse:
 class _Exchange:
     """One request and what it is about."""
 
-    def __init__(self, namespace: Namespace, request: HttpRequest) -> None:
+    def __init__(
+        self, namespace: Namespace, request: HttpRequest, permissions: Permissions
+    ) -> None:
         self._namespace = namespace
         self._request = request
+        self._permissions = permissions
+        self._identity = NOBODY
         self._parameters = request.parameters
         self._method = request.method
 
@@ -95,6 +101,7 @@ class _Exchange:
         if method is None:
             raise _Refused(405, f"Method {self._method} is not supported")
         self._check_parameters()
+        self._identity = self._identify()
         return method(_read_url_path(self._request.path))
 
     # Methods.
@@ -104,7 +111,7 @@ class _Exchange:
             raise _Refused(400, "if-match is only supported for PUT and DELETE")
         if "text/event-stream" in self._request.headers.get("accept", ""):
             raise _Refused(501, "This emulator does not stream")
-        if not self._namespace.allows_reading(path):
+        if not self._permissions.allows_reading(self._identity, self._namespace, path):
             raise _Refused(401, "Permission denied")
         node = self._namespace.root.get(path)
         tag = _tag(node)
@@ -173,8 +180,34 @@ class _Exchange:
             ) from error
 
     def _check_writing(self, path: Path) -> None:
-        if not self._namespace.allows_writing(path):
+        if not self._permissions.allows_writing(self._identity, self._namespace, path):
             raise _Refused(401, "Permission denied")
+
+    def _identify(self) -> Identity:
+        """Return whom the request acts for (wire §6.1)."""
+        kind, _, bearer = self._request.headers.get("authorization", "").partition(" ")
+        credential = (
+            self._parameters.get("auth")
+            or self._parameters.get("access_token")
+            or (bearer if kind.lower() == "bearer" else "")
+        )
+        if not credential:
+            return NOBODY
+        override = self._parameters.get("auth_variable_override")
+        try:
+            variable: object = None if override is None else json.loads(override)
+            return self._permissions.verifier.verify(
+                credential,
+                variable=cast("dict[str, object]", variable)
+                if isinstance(variable, dict)
+                else None,
+                as_nobody=override is not None and variable is None,
+            )
+        except (ValueError, RecursionError) as error:
+            raise _Refused(400, "auth_variable_override is no JSON") from error
+        except LoginRefused as refused:
+            text = refused.text.rstrip(".") if refused.status == "expired_token" else refused.text
+            raise _Refused(401, text) from refused
 
     def _refuse_condition(self) -> None:
         if "if-match" in self._request.headers:

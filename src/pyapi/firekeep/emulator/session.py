@@ -5,12 +5,15 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, cast
 
+import anyio
+
 from firekeep.emulator import messages
-from firekeep.emulator.identity import login_answer
+from firekeep.emulator.identity import NOBODY, Identity, LoginRefused, Verifier
 from firekeep.emulator.listens import Listen, QueryListen
 from firekeep.emulator.messages import Request
 from firekeep.emulator.namespace import Namespace, read_path, read_piece, read_update
 from firekeep.emulator.on_disconnect import OnDisconnect
+from firekeep.emulator.permissions import Permissions
 from firekeep_core.errors import InvalidArgument, ProtocolError
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.digest import hash_v1
@@ -50,10 +53,23 @@ class Session:
     Source: wire §3.
     """
 
-    def __init__(self, connection: Outlet, namespace: Namespace, refusals: Refusals) -> None:
+    def __init__(
+        self,
+        connection: Outlet,
+        namespace: Namespace,
+        refusals: Refusals,
+        permissions: Permissions | None = None,
+    ) -> None:
         self.connection = connection
         self.namespace = namespace
+        self.identity = NOBODY
+        """Whom the client acts for at present."""
+        self.identity_changed = anyio.Event()
+        """Set when that, or the clock that it lives by, has changed; then it is another event."""
         self._refusals = refusals
+        self._permissions = permissions or Permissions(Verifier(namespace.clock))
+        # What is to be done at the end is done for whoever asked, signed in or not any more.
+        self._author = NOBODY
         self._listens: dict[tuple[Path, str], Listen] = {}
         self._on_disconnect = OnDisconnect()
         self._is_login_refused = False
@@ -118,18 +134,58 @@ class Session:
             self.namespace.subscriptions.remove(listen)
         self._listens.clear()
         writes = [
-            piece for piece in self._on_disconnect.take() if self.namespace.allows_writing(piece[0])
+            piece
+            for piece in self._on_disconnect.take()
+            if self._permissions.allows_writing(self._author, self.namespace, piece[0])
         ]
         self.namespace.commit(ROOT, writes)
 
     def revoke(self, path: Path, query: Mapping[str, object] | None) -> bool:
         """End a listen as if it were no longer permitted; return whether there was one."""
-        listen = self._listens.pop((path, _query_text(query)), None)
-        if listen is None:
+        name = path, _query_text(query)
+        if name not in self._listens:
             return False
-        self.namespace.subscriptions.remove(listen)
-        self.connection.push(messages.listen_revoked(path, listen.query))
+        self._revoke(name)
         return True
+
+    def review(self) -> None:
+        """End every listen that is not permitted any more."""
+        for path, query in list(self._listens):
+            if not self._may_read(path):
+                self._revoke((path, query))
+
+    def lose_identity(self, status: str, text: str) -> None:
+        """Tell the client that its credential counts no more; from here on it is nobody."""
+        self.connection.push(messages.auth_revoked(status, text))
+        self._become(NOBODY, None)
+        self.review()
+
+    def check_identity(self) -> None:
+        """Do that if time or a revocation has made it so."""
+        refusal = self._permissions.verifier.refusal(self.identity)
+        if refusal is not None:
+            self.lose_identity(*refusal)
+
+    def wake(self) -> None:
+        """Let whoever waits for a change of the identity look again."""
+        self.identity_changed.set()
+        self.identity_changed = anyio.Event()
+
+    def _become(self, identity: Identity, credential: str | None) -> None:
+        self.identity = identity
+        self.connection.credential = credential
+        self.wake()
+
+    def _revoke(self, name: tuple[Path, str]) -> None:
+        listen = self._listens.pop(name)
+        self.namespace.subscriptions.remove(listen)
+        self.connection.push(messages.listen_revoked(listen.path, listen.query))
+
+    def _may_read(self, path: Path) -> bool:
+        return self._permissions.allows_reading(self.identity, self.namespace, path)
+
+    def _may_write(self, path: Path) -> bool:
+        return self._permissions.allows_writing(self.identity, self.namespace, path)
 
     # Requests.
 
@@ -138,7 +194,7 @@ class Session:
 
     def _listen(self, request: Request) -> None:
         path = _place_of(request)
-        if not self.namespace.allows_reading(path):
+        if not self._may_read(path):
             self._refuse(request, *DENIED)
             return
         name = _name_of(request, path)
@@ -183,7 +239,7 @@ class Session:
 
     def _get(self, request: Request) -> None:
         path = _place_of(request)
-        if not self.namespace.allows_reading(path):
+        if not self._may_read(path):
             self._refuse(request, *DENIED)
             return
         params = QueryParams.from_wire(request.body.get("q") or {})
@@ -191,7 +247,7 @@ class Session:
 
     def _put(self, request: Request) -> None:
         path = _path_of(request)
-        if not self.namespace.allows_writing(path):
+        if not self._may_write(path):
             self._refuse(request, *DENIED)
             return
         piece = read_piece(path, _data_of(request))
@@ -205,7 +261,7 @@ class Session:
     def _merge(self, request: Request) -> None:
         path = _path_of(request)
         pieces = read_update(path, _data_of(request))
-        if not all(self.namespace.allows_writing(place) for place, _ in pieces):
+        if not all(self._may_write(place) for place, _ in pieces):
             self._refuse(request, *DENIED)
             return
         self.namespace.commit(path, pieces)
@@ -213,17 +269,19 @@ class Session:
 
     def _on_disconnect_put(self, request: Request) -> None:
         path = _path_of(request)
-        if not self.namespace.allows_writing(path):
+        if not self._may_write(path):
             self._refuse(request, *DENIED)
             return
+        self._author = self.identity
         self._on_disconnect.set(*read_piece(path, _data_of(request)))
         self._answer(request)
 
     def _on_disconnect_merge(self, request: Request) -> None:
         pieces = read_update(_path_of(request), _data_of(request))
-        if not all(self.namespace.allows_writing(place) for place, _ in pieces):
+        if not all(self._may_write(place) for place, _ in pieces):
             self._refuse(request, *DENIED)
             return
+        self._author = self.identity
         self._on_disconnect.update(pieces)
         self._answer(request)
 
@@ -232,13 +290,30 @@ class Session:
         self._answer(request)
 
     def _login(self, request: Request) -> None:
-        credential = _text(request.body.get("cred"), "cred")
-        self.connection.credential = credential
-        self._answer(request, login_answer(credential))
+        credential = request.body.get("cred")
+        if not isinstance(credential, str):
+            raise ProtocolError("login with a credential that is no text")
+        variable = request.body.get("authvar")
+        try:
+            identity = self._permissions.verifier.verify(
+                credential,
+                variable=cast("dict[str, object]", variable)
+                if isinstance(variable, dict)
+                else None,
+                as_nobody=request.body.get("noauth") is True,
+            )
+        except LoginRefused as refused:
+            self._refuse(request, refused.status, refused.text)
+            self._is_login_refused = True
+            return
+        self._become(identity, credential)
+        self._answer(request, identity.answer())
+        self.review()
 
     def _logout(self, request: Request) -> None:
-        self.connection.credential = None
+        self._become(NOBODY, None)
         self._answer(request, "unauthenticated")
+        self.review()
 
     def _answer(self, request: Request, data: Node | str | Mapping[str, object] = "") -> None:
         self.connection.answer(request.action, messages.answer(request.number, "ok", data))

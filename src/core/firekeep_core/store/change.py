@@ -1,1 +1,0 @@
-from firekeep_core.operation.cache_change import *

@@ -1,0 +1,710 @@
+"""Who is signed in, and always with a good token."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import pytest
+from tests.api.auth.scene import HOUR_MS, MINUTE_MS, START_MS, Scene
+
+from firekeep.auth.grant import Tokens
+from firekeep.auth.source import Credential, CredentialChange
+from firekeep.auth.token_store import FileTokenStore, MemoryTokenStore
+from firekeep.auth.user import User
+from firekeep.exceptions import (
+    AuthError,
+    CredentialRejected,
+    NetworkUnavailable,
+    StorageError,
+    StorageFull,
+    TooManyAttempts,
+    auth_error,
+)
+
+pytestmark = pytest.mark.anyio
+
+EXPIRES_MS = START_MS - 500 + HOUR_MS
+REFRESH_MS = EXPIRES_MS - 5 * MINUTE_MS
+
+
+async def credential(scene: Scene, force: bool = False) -> Credential:
+    found = await scene.keeper.token(force)
+    assert found is not None
+    return found
+
+
+# Tokens.
+
+
+async def test_nobody_has_no_credential() -> None:
+    scene = Scene()
+
+    assert await scene.keeper.token() is None
+    assert scene.keeper.uid is None
+    assert scene.asked == []
+
+
+async def test_a_good_token_is_given_without_asking_anybody() -> None:
+    scene = Scene()
+    await scene.sign_in(role="admin")
+
+    first = await credential(scene)
+    scene.now_ms = REFRESH_MS - 1
+    second = await credential(scene)
+
+    assert first == second
+    assert (first.uid, first.expires_ms, first.refresh_ms) == ("ada", EXPIRES_MS, REFRESH_MS)
+    assert first.claims["role"] == "admin"
+    assert scene.asked == []
+
+
+async def test_a_token_is_replaced_in_time() -> None:
+    scene = Scene()
+    await scene.sign_in()
+    scene.now_ms = REFRESH_MS
+
+    fresh = await credential(scene)
+
+    assert scene.asked == ["refresh-ada-1"]
+    assert fresh.expires_ms == REFRESH_MS + HOUR_MS
+    assert scene.changes[-1] == CredentialChange("refreshed", "ada", "ada")
+    assert scene.users == [scene.keeper.user]
+
+
+async def test_time_is_the_servers_as_its_tokens_tell_it() -> None:
+    scene = Scene(server_ahead_ms=-10 * HOUR_MS)
+    await scene.sign_in()
+
+    scene.now_ms = REFRESH_MS - MINUTE_MS
+    await credential(scene)
+    assert scene.asked == []
+    scene.now_ms = REFRESH_MS + MINUTE_MS
+    await credential(scene)
+    assert len(scene.asked) == 1
+
+
+async def test_time_is_the_servers_as_the_caller_knows_it() -> None:
+    scene = Scene()
+    await scene.sign_in()
+
+    await scene.keeper.token(offset_ms=54 * MINUTE_MS)
+    assert scene.asked == []
+    await scene.keeper.token(offset_ms=55 * MINUTE_MS)
+    assert len(scene.asked) == 1
+
+
+async def test_a_token_that_is_stale_when_it_comes_is_given_all_the_same() -> None:
+    scene = Scene()
+    await scene.sign_in()
+
+    found = await scene.keeper.token(offset_ms=10 * HOUR_MS)
+
+    assert found is not None
+    assert len(scene.asked) == 1
+
+
+async def test_a_token_that_was_refused_is_replaced_however_good_it_seems() -> None:
+    scene = Scene()
+    await scene.sign_in()
+    first = await credential(scene)
+
+    assert (await credential(scene, force=True)).token != first.token
+
+
+async def test_many_who_ask_at_once_are_one_request() -> None:
+    scene = Scene()
+    await scene.sign_in()
+    scene.is_held = True
+    found: list[Credential] = []
+
+    async def ask() -> None:
+        found.append(await credential(scene, force=True))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(ask)
+        await scene.arrived.wait()
+        await anyio.wait_all_tasks_blocked()
+        scene.released.set()
+
+    assert len(scene.asked) == 1
+    assert len(found) == 20
+    assert len({each.token for each in found}) == 1
+
+
+async def test_many_who_ask_at_once_learn_of_one_failure() -> None:
+    scene = Scene()
+    await scene.sign_in()
+    scene.is_held = True
+    scene.fail_with(NetworkUnavailable("no network"))
+    failed = 0
+
+    async def ask() -> None:
+        nonlocal failed
+        with pytest.raises(NetworkUnavailable):
+            await scene.keeper.token(force=True)
+        failed += 1
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(ask)
+        await scene.arrived.wait()
+        await anyio.wait_all_tasks_blocked()
+        scene.released.set()
+
+    assert (failed, len(scene.asked)) == (5, 1)
+
+
+async def test_whoever_asked_may_go_away_and_the_others_are_served() -> None:
+    scene = Scene()
+    await scene.sign_in()
+    scene.is_held = True
+    found: list[Credential] = []
+    scope = anyio.CancelScope()
+
+    async def leave() -> None:
+        with scope:
+            await scene.keeper.token(force=True)
+
+    async def stay() -> None:
+        found.append(await credential(scene, force=True))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(leave)
+        await scene.arrived.wait()
+        tasks.start_soon(stay)
+        await anyio.wait_all_tasks_blocked()
+        scope.cancel()
+        await anyio.wait_all_tasks_blocked()
+        scene.released.set()
+
+    assert len(scene.asked) == 2
+    assert [each.uid for each in found] == ["ada"]
+
+
+async def test_a_call_that_is_cancelled_changes_nothing() -> None:
+    scene = Scene()
+    await scene.sign_in()
+    before = await credential(scene)
+    scene.is_held = True
+
+    with anyio.move_on_after(0.01):
+        await scene.keeper.token(force=True)
+
+    assert await credential(scene) == before
+    assert len(scene.changes) == 1
+
+
+async def test_a_call_that_is_cancelled_while_it_stores_has_stored() -> None:
+    class Slow(MemoryTokenStore):
+        def save(self, text: str) -> None:
+            anyio.from_thread.run_sync(scope.cancel)
+            super().save(text)
+
+    scope = anyio.CancelScope()
+    scene = Scene(Slow())
+
+    with scope:
+        await scene.sign_in()
+
+    stored = scene.stored()
+    assert stored is not None
+    assert stored.user == scene.keeper.user
+
+
+async def test_tokens_of_another_user_are_not_taken() -> None:
+    scene = Scene()
+    await scene.sign_in()
+    before = await credential(scene)
+
+    async def confuse(refresh_token: str) -> Tokens:
+        return scene.tokens("bob")
+
+    scene.answer = confuse
+    with pytest.raises(AuthError) as caught:
+        await scene.keeper.token(force=True)
+
+    assert caught.value.code == "UNEXPECTED_ANSWER"
+    assert (await credential(scene)).token == before.token
+
+
+# While the service does not answer.
+
+
+async def test_a_good_token_is_given_on_although_no_other_can_be_had() -> None:
+    scene = Scene()
+    await scene.sign_in()
+    before = await credential(scene)
+    scene.fail_with(NetworkUnavailable("no network"))
+    scene.now_ms = REFRESH_MS
+
+    held = await credential(scene)
+    again = await credential(scene)
+
+    assert (held.token, held.expires_ms) == (before.token, before.expires_ms)
+    assert held.refresh_ms == REFRESH_MS + 30_000
+    assert again == held
+    assert len(scene.asked) == 1
+
+
+async def test_attempts_become_rarer_and_end_before_the_token_does() -> None:
+    scene = Scene()
+    await scene.sign_in()
+    scene.fail_with(TooManyAttempts("QUOTA_EXCEEDED"))
+    scene.now_ms = REFRESH_MS
+    delays_s: list[float] = []
+
+    while scene.now_ms < EXPIRES_MS - 2000:
+        at_ms = (await credential(scene)).refresh_ms
+        assert at_ms is not None
+        delays_s.append((at_ms - scene.now_ms) / 1000)
+        scene.now_ms = at_ms
+
+    assert delays_s[:4] == [30, 60, 105, 52.5]
+    assert scene.now_ms < EXPIRES_MS
+
+
+async def test_an_expired_token_is_not_given_and_the_user_stays_known() -> None:
+    scene = Scene()
+    await scene.sign_in()
+    scene.fail_with(NetworkUnavailable("no network"))
+    scene.now_ms = EXPIRES_MS
+
+    for _ in range(3):
+        with pytest.raises(NetworkUnavailable):
+            await scene.keeper.token()
+
+    assert scene.keeper.uid == "ada"
+    assert len(scene.asked) == 3
+    scene.answer = scene.renew
+    assert (await credential(scene)).uid == "ada"
+
+
+# While the user has to sign in again.
+
+
+async def test_a_rejected_user_stays_known_and_is_told_once() -> None:
+    scene = Scene()
+    await scene.sign_in()
+    scene.fail_with(auth_error("INVALID_REFRESH_TOKEN"))
+    scene.now_ms = EXPIRES_MS
+
+    for _ in range(3):
+        with pytest.raises(CredentialRejected) as caught:
+            await scene.keeper.token()
+        assert caught.value.code == "INVALID_REFRESH_TOKEN"
+
+    assert scene.keeper.uid == "ada"
+    assert scene.changes[1:] == [CredentialChange("rejected", "ada", "ada")]
+
+
+async def test_the_service_is_asked_about_a_rejected_user_ever_less_often() -> None:
+    scene = Scene()
+    await scene.sign_in()
+    scene.fail_with(auth_error("USER_DISABLED"))
+    scene.now_ms = EXPIRES_MS
+    asked_at_s: list[int] = []
+
+    for second in range(400):
+        scene.now_ms = EXPIRES_MS + second * 1000
+        before = len(scene.asked)
+        with pytest.raises(CredentialRejected):
+            await scene.keeper.token(force=True)
+        if len(scene.asked) > before:
+            asked_at_s.append(second)
+
+    assert asked_at_s == [0, 30, 90, 210]
+
+
+async def test_a_user_who_is_let_in_again_needs_not_sign_in() -> None:
+    scene = Scene()
+    await scene.sign_in()
+    scene.fail_with(auth_error("USER_DISABLED"))
+    scene.now_ms = EXPIRES_MS
+    with pytest.raises(CredentialRejected):
+        await scene.keeper.token()
+
+    scene.answer = scene.renew
+    scene.now_ms += 30_000
+
+    assert (await credential(scene)).uid == "ada"
+
+
+async def test_a_rejected_user_who_signs_in_again_is_served_at_once() -> None:
+    scene = Scene()
+    await scene.sign_in()
+    scene.fail_with(auth_error("TOKEN_EXPIRED"))
+    scene.now_ms = EXPIRES_MS
+    with pytest.raises(CredentialRejected):
+        await scene.keeper.token()
+
+    await scene.sign_in()
+
+    assert (await credential(scene)).uid == "ada"
+    assert scene.changes[-1] == CredentialChange("signed_in", "ada", "ada")
+
+
+async def test_errors_keep_no_frames_alive() -> None:
+    scene = Scene()
+    await scene.sign_in()
+    scene.fail_with(auth_error("USER_DISABLED"))
+    scene.now_ms = EXPIRES_MS
+    lengths: set[int] = set()
+
+    for _ in range(5):
+        with pytest.raises(CredentialRejected) as caught:
+            await scene.keeper.token()
+        lengths.add(len(caught.traceback))
+
+    assert len(lengths) <= 2
+
+
+# Signing in and out.
+
+
+async def test_whoever_signs_in_is_told_of_with_whoever_was_there() -> None:
+    scene = Scene()
+
+    ada = await scene.sign_in("ada")
+    bob = await scene.sign_in("bob")
+    await scene.keeper.drop(clear=True)
+
+    assert scene.changes == [
+        CredentialChange("signed_in", "ada", None),
+        CredentialChange("signed_in", "bob", "ada"),
+        CredentialChange("signed_out", None, "bob", clear=True),
+    ]
+    assert scene.users == [ada, bob, None]
+
+
+async def test_signing_out_twice_is_signing_out_once() -> None:
+    scene = Scene()
+    await scene.sign_in()
+
+    await scene.keeper.drop()
+    await scene.keeper.drop()
+
+    assert len(scene.changes) == 2
+
+
+async def test_what_a_callback_wants_done_at_sign_out_has_been_done_when_it_returns() -> None:
+    scene = Scene()
+    await scene.sign_in()
+    cleared: list[str | None] = []
+
+    async def clear(change: CredentialChange) -> None:
+        await anyio.lowlevel.checkpoint()
+        cleared.append(change.previous_uid)
+
+    scene.keeper.on_change(clear)
+    await scene.keeper.drop(clear=True)
+
+    assert cleared == ["ada"]
+
+
+async def test_a_user_is_described_anew_until_the_next_token_does() -> None:
+    scene = Scene()
+    user = await scene.sign_in(name="Ada")
+
+    await scene.keeper.amend(replace(user, display_name="Lady Ada"))
+    await scene.keeper.amend(replace(user, display_name="Lady Ada"))
+    await scene.keeper.amend(User("bob", display_name="Bob"))
+    described = scene.keeper.user
+    await credential(scene, force=True)
+
+    assert described == replace(user, display_name="Lady Ada")
+    assert [each and each.display_name for each in scene.users] == ["Ada", "Lady Ada", None]
+
+
+async def test_uid_is_right_when_a_callback_is_called() -> None:
+    scene = Scene()
+    seen: list[str | None] = []
+    scene.keeper.on_change(lambda change: seen.append(scene.keeper.uid))
+
+    await scene.sign_in()
+    await scene.keeper.drop()
+
+    assert seen == ["ada", None]
+
+
+async def test_a_callback_may_use_what_it_was_called_by() -> None:
+    scene = Scene()
+    await scene.sign_in()
+    later = scene.new_keeper()
+    found: list[str | None] = []
+
+    async def use(user: User | None) -> None:
+        await later.restore()
+        now = await later.token(force=user is not None)
+        found.append(None if now is None else now.uid)
+
+    later.on_user(use)
+    await later.restore()
+    await later.drop()
+
+    assert found == ["ada", None]
+
+
+async def test_a_callback_that_fails_or_goes_disturbs_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scene = Scene()
+    heard: list[str] = []
+
+    def fail(change: CredentialChange) -> None:
+        remove()
+        raise RuntimeError("of the user")
+
+    async def fail_later(user: User | None) -> None:
+        raise RuntimeError("of the user")
+
+    scene.keeper.on_change(fail)
+    remove = scene.keeper.on_change(lambda change: heard.append("removed"))
+    scene.keeper.on_change(lambda change: heard.append("last"))
+    scene.keeper.on_user(fail_later)
+    with caplog.at_level(logging.ERROR):
+        await scene.sign_in()
+
+    assert heard == ["last"]
+    assert [record.message for record in caplog.records] == ["a callback failed"] * 2
+
+
+async def test_tokens_that_come_after_the_user_has_gone_are_for_nobody() -> None:
+    scene = Scene()
+    await scene.sign_in()
+    scene.is_held = True
+    found: list[Credential | None] = []
+
+    async def ask() -> None:
+        found.append(await scene.keeper.token(force=True))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask)
+        await scene.arrived.wait()
+        await scene.keeper.drop()
+        scene.released.set()
+
+    assert found == [None]
+    assert scene.keeper.user is None
+    assert scene.stored() is None
+
+
+async def test_whoever_has_signed_in_meanwhile_is_whose_token_is_given() -> None:
+    scene = Scene()
+    await scene.sign_in("ada")
+    scene.is_held = True
+    found: list[Credential] = []
+
+    async def ask() -> None:
+        found.append(await credential(scene, force=True))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask)
+        await scene.arrived.wait()
+        await scene.sign_in("bob")
+        scene.released.set()
+
+    assert [each.uid for each in found] == ["bob"]
+    assert scene.keeper.uid == "bob"
+
+
+# What is kept.
+
+
+async def test_a_restart_without_a_network_comes_up_as_the_same_user() -> None:
+    scene = Scene()
+    user = await scene.sign_in(email="ada@example.com")
+    scene.fail_with(NetworkUnavailable("no network"))
+    later = scene.new_keeper()
+
+    await later.restore()
+
+    assert later.user == user
+    assert later.uid == "ada"
+    found = await later.token()
+    assert found is not None
+    assert found.uid == "ada"
+    assert scene.asked == []
+
+
+async def test_a_restart_with_an_expired_token_comes_up_as_the_same_user() -> None:
+    scene = Scene(server_ahead_ms=HOUR_MS)
+    await scene.sign_in()
+    scene.fail_with(NetworkUnavailable("no network"))
+    scene.now_ms += 30 * 24 * HOUR_MS
+    later = scene.new_keeper()
+
+    await later.restore()
+    with pytest.raises(NetworkUnavailable):
+        await later.token()
+    assert later.uid == "ada"
+
+    scene.answer = scene.renew
+    found = await later.token()
+    assert found is not None
+    assert found.uid == "ada"
+
+
+async def test_a_fresh_token_is_stored_too() -> None:
+    scene = Scene()
+    await scene.sign_in()
+
+    fresh = await credential(scene, force=True)
+
+    stored = scene.stored()
+    assert stored is not None
+    assert stored.tokens.id_token == fresh.token
+
+
+async def test_after_signing_out_nothing_is_stored() -> None:
+    scene = Scene()
+    await scene.sign_in()
+
+    await scene.keeper.drop()
+
+    assert scene.store.load() is None
+
+
+async def test_a_database_gives_a_place_to_whoever_has_none(tmp_path: Path) -> None:
+    scene = Scene()
+    scene.store = None  # type: ignore[assignment]
+    homeless, later = scene.new_keeper(), scene.new_keeper()
+    await homeless.restore()
+    await homeless.adopt(scene.tokens("ada"))
+
+    await homeless.restore(tmp_path)
+    await later.restore(tmp_path)
+
+    assert later.uid == "ada"
+    assert FileTokenStore(tmp_path / "auth" / "user.json").load() is not None
+
+
+async def test_whoever_signed_out_before_there_was_a_place_stays_out(tmp_path: Path) -> None:
+    scene = Scene(FileTokenStore(tmp_path / "auth" / "user.json"))
+    await scene.sign_in()
+    scene.store = None  # type: ignore[assignment]
+    later = scene.new_keeper()
+
+    await later.drop()
+    await later.restore(tmp_path)
+
+    assert later.uid is None
+    assert FileTokenStore(tmp_path / "auth" / "user.json").load() is None
+
+
+async def test_a_place_of_ones_own_is_kept(tmp_path: Path) -> None:
+    scene = Scene()
+    await scene.sign_in()
+
+    await scene.keeper.restore(tmp_path)
+
+    assert FileTokenStore(tmp_path / "auth" / "user.json").load() is None
+
+
+async def test_what_is_stored_of_another_app_is_nobody() -> None:
+    scene = Scene()
+    scene.store.save((await _grant_text()).replace("this app", "other app"))
+
+    await scene.keeper.restore()
+
+    assert scene.keeper.uid is None
+
+
+async def _grant_text() -> str:
+    scene = Scene()
+    await scene.sign_in()
+    text = scene.store.load()
+    assert text is not None
+    return text
+
+
+async def test_what_is_spoiled_is_nobody_and_is_said_without_quoting_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scene = Scene()
+    scene.store.save("spoiled secret")
+
+    await scene.keeper.restore()
+
+    assert scene.keeper.uid is None
+    assert "cannot be read" in caplog.text
+    assert "secret" not in caplog.text
+
+
+class Broken(MemoryTokenStore):
+    """A store that does not work until it is mended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.error: Exception | None = None
+
+    def load(self) -> str | None:
+        self._check()
+        return super().load()
+
+    def save(self, text: str) -> None:
+        self._check()
+        super().save(text)
+
+    def clear(self) -> None:
+        self._check()
+        super().clear()
+
+    def _check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+async def test_a_store_that_is_locked_is_tried_again() -> None:
+    store = Broken()
+    scene = Scene(store)
+    await scene.sign_in()
+    later = scene.new_keeper()
+
+    store.error = StorageError("locked")
+    with pytest.raises(StorageError):
+        await later.restore()
+    store.error = None
+    await later.restore()
+
+    assert later.uid == "ada"
+
+
+async def test_whoever_cannot_be_stored_is_signed_in_all_the_same() -> None:
+    store = Broken()
+    scene = Scene(store)
+    await scene.keeper.restore()
+    store.error = StorageFull("full")
+
+    with pytest.raises(StorageFull):
+        await scene.sign_in()
+
+    assert scene.keeper.uid == "ada"
+    assert len(scene.changes) == len(scene.users) == 1
+
+
+async def test_a_fresh_token_that_cannot_be_stored_is_good_all_the_same(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = Broken()
+    scene = Scene(store)
+    await scene.sign_in()
+    before = await credential(scene)
+    store.error = StorageFull("full")
+
+    fresh = await credential(scene, force=True)
+
+    assert fresh.token != before.token
+    assert "could not be stored" in caplog.text
+
+
+async def test_a_foreign_failure_is_one_of_storage_and_not_quoted() -> None:
+    store = Broken()
+    scene = Scene(store)
+    store.error = RuntimeError("secret of a vault")
+
+    with pytest.raises(StorageError, match="RuntimeError") as caught:
+        await scene.keeper.restore()
+
+    assert "secret" not in str(caught.value)
