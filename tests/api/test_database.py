@@ -64,17 +64,6 @@ def test_the_emulator_of_the_environment_replaces_the_server(
     assert firekeep.open(URL).url == "http://localhost:9000/?ns=demo-test"
 
 
-@pytest.mark.parametrize(
-    "persistence", [True, "directory", FilePath("directory"), Persistence(budget_bytes=2**21)]
-)
-async def test_persistence_is_refused_instead_of_being_kept_in_memory(persistence: Any) -> None:
-    db = firekeep.open(URL, persistence=persistence)
-
-    with pytest.raises(UsageError, match="memory"):
-        async with db:
-            raise AssertionError("entered")
-
-
 async def test_persistence_that_was_switched_off_again_is_no_matter() -> None:
     db = database(persistence=True)
     db.set_persistence_enabled(False)

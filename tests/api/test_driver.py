@@ -499,16 +499,6 @@ async def test_a_failing_provider_is_no_connection_and_another_attempt() -> None
         assert driver.status.auth == "signed_out"
 
 
-async def test_a_token_can_be_changed_while_connected() -> None:
-    world = World()
-    async with world.driver as driver:
-        server = await world.connect()
-        driver.set_auth_token("owner")
-        assert (await server.request("gauth"))["b"] == {"cred": "owner"}
-        driver.set_auth_token(None)
-        await server.request("unauth")
-
-
 async def test_a_transactions_function_must_not_use_the_database() -> None:
     world = World()
     async with world.driver as driver:

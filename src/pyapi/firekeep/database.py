@@ -4,10 +4,11 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path as FilePath
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from firekeep.auth.providers import as_source, token_provider
+from firekeep.auth.providers import as_source
 from firekeep.auth.source import CredentialSource
 from firekeep.client import Client
 from firekeep.config import MIB, Config, Persistence
@@ -21,6 +22,8 @@ from firekeep.serial_callback import SerialCallback
 from firekeep.snapshot import child_path
 from firekeep.status import CacheInfo, Status
 from firekeep.status_stream import StatusStream, status_stream
+from firekeep.storage.place import default_path
+from firekeep.storage.store import Store
 from firekeep.types import Registration, TokenProvider, Writable
 from firekeep.url import EMULATOR_VARIABLE, parse_url
 from firekeep.write import Write
@@ -86,7 +89,7 @@ class Database:
         self._driver = Driver(
             address,
             settings,
-            auth=None if source is None else token_provider(source),
+            auth=source,
             app_check=app_check,
             connector=connector,
         )
@@ -97,16 +100,15 @@ class Database:
         """Start to connect; returns at once, connected or not.
 
         Raises:
-            UsageError: it has been entered before, or persistence was asked for.
+            UsageError: it has been entered before.
+            PersistenceInUse: another database or process holds the directory of this one.
+            StorageError: the directory cannot be used.
         """
         if self._is_entered:
             raise UsageError("a database is entered once; open another one")
-        if self._persistence is not None:
-            raise UsageError(
-                "this version of firekeep keeps everything in memory: nothing would survive a"
-                " restart; leave out persistence="
-            )
         self._is_entered = True
+        if self._persistence is not None:
+            self._keep_in_store(self._persistence)
         await self._driver.__aenter__()
         return self
 
@@ -118,8 +120,8 @@ class Database:
     ) -> bool | None:
         """Leave without waiting for the network.
 
-        Whoever awaits something gets `DatabaseClosed`. Writes that have not been confirmed are
-        dropped, and a warning tells their number.
+        Whoever awaits something gets `DatabaseClosed`. With persistence, writes that have not been
+        confirmed stay queued on disk; without, they are dropped, and a warning tells their number.
         """
         for stream in list(self._client.streams):
             stream.end()
@@ -370,6 +372,16 @@ class Database:
     def __repr__(self) -> str:
         """Return the address and the state of the connection."""
         return f"<Database {self.url}: {self.status.connection}>"
+
+    def _keep_in_store(self, persistence: Persistence) -> None:
+        if persistence.path is None:
+            path = default_path(self._client.url, persistence.name)
+        else:
+            path = FilePath(persistence.path)
+        store = Store(
+            path, budget_bytes=persistence.budget_bytes, durability=persistence.durability
+        )
+        self._driver.keep_in(store, path)
 
     def _check_not_entered(self, name: str) -> None:
         if self._is_entered:

@@ -5,12 +5,15 @@ import random
 import threading
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import replace
+from pathlib import Path as FilePath
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
 import anyio
 import anyio.abc
 
+from firekeep.auth.providers import as_source
+from firekeep.auth.source import Credential, CredentialChange, CredentialSource
 from firekeep.callbacks import Callbacks
 from firekeep.clock import Clock, SystemClock
 from firekeep.config import Config
@@ -112,7 +115,7 @@ class Driver:
         url: DatabaseUrl,
         config: Config,
         *,
-        auth: str | TokenProvider | None = None,
+        auth: str | TokenProvider | CredentialSource | None = None,
         app_check: str | TokenProvider | None = None,
         connector: Connector | None = None,
         clock: Clock | None = None,
@@ -120,7 +123,10 @@ class Driver:
     ) -> None:
         self._url = url
         self._config = config
-        self._tokens = {"auth": auth, "app_check": app_check}
+        self._source = as_source(auth)
+        self._app_check = app_check
+        self._directory: FilePath | None = None
+        self._unsubscribe: Callable[[], None] | None = None
         self._connector = WebSocketConnector(url, config) if connector is None else connector
         self._clock: Clock = SystemClock() if clock is None else clock
         self._random = random.SystemRandom() if chance is None else chance
@@ -151,8 +157,11 @@ class Driver:
         self._draining = Draining()
         self._reading = Gate()
 
-    def keep_in(self, store: Store, *, run: RunBlocking = run_in_thread) -> None:
-        """Keep data and unsent writes in a store; to be called before entry."""
+    def keep_in(
+        self, store: Store, directory: FilePath, *, run: RunBlocking = run_in_thread
+    ) -> None:
+        """Keep data, unsent writes and the credential in a directory; to be called before entry."""
+        self._directory = directory
         self._engine = self._new_engine(has_disk=True)
         self._storing = Storing(
             store, self._engine, self._lock, self._delivery.perform, self._clock, run=run
@@ -179,8 +188,14 @@ class Driver:
         """
         if self._group is not None:
             raise UsageError("a database is entered once")
+        uid = None
+        if self._source is not None:
+            await self._source.restore(self._directory)
+            uid = self._source.uid
+            self._unsubscribe = self._source.on_change(self._credential_changed)
+        self._engine.begin_as(uid)
         if self._storing is not None:
-            await self._storing.open()
+            await self._storing.open(uid)
             for write in self._engine.writes.values():
                 write.owner = self
         group = anyio.create_task_group()
@@ -206,6 +221,8 @@ class Driver:
         with self._lock:
             self._is_open = False
             self._delivery.clear()
+        if self._unsubscribe is not None:
+            self._unsubscribe()
         if self._storing is not None:
             await self._storing.close()
         with self._lock:
@@ -412,14 +429,6 @@ class Driver:
             if self._is_open:
                 self._delivery.perform(self._engine.go_online(self._clock.monotonic_s()))
 
-    def set_auth_token(self, token: str | None) -> None:
-        """Change the credential: at once where there is a connection, else for the next one."""
-        with self._lock:
-            self._tokens["auth"] = token
-            effects = self._engine.set_token("auth", token, self._clock.monotonic_s())
-            if self._is_open:
-                self._delivery.perform(effects)
-
     @property
     def status(self) -> Status:
         """What is known at this moment."""
@@ -468,8 +477,8 @@ class Driver:
             self._config,
             Write,
             self._random.random,
-            has_auth=self._tokens["auth"] is not None,
-            has_app_check=self._tokens["app_check"] is not None,
+            has_auth=self._source is not None,
+            has_app_check=self._app_check is not None,
             has_disk=has_disk,
         )
 
@@ -610,22 +619,62 @@ class Driver:
                     logger.exception("internal error at the end of a connection")
 
     async def _run_fetch_token(self, effect: FetchToken) -> None:
-        token: str | None = None
+        credential: Credential | None = None
         error: Exception | None = None
         try:
-            source = self._tokens[effect.kind]
-            token = (
-                source if source is None or isinstance(source, str) else await source(effect.force)
-            )
+            credential = await self._fetch(effect)
         # Whatever the user's provider raises is why there is no credential for now.
         except Exception as failure:  # noqa: BLE001
             error = failure
         with self._lock:
+            now_s, wall_ms = self._clock.monotonic_s(), self._clock.wall_ms()
+            if effect.kind == "auth" and credential is not None:
+                # A user's own function says only with the token whose it is.
+                if credential.uid != self._engine.uid:
+                    self._delivery.perform(
+                        self._engine.change_user(credential.uid, now_s, wall_ms)
+                    )
+                    return
+            until = _monotonic(now_s, self._engine.overview.server_time_ms(wall_ms))
             self._delivery.perform(
                 self._engine.token(
-                    effect.kind, effect.attempt, token, error, self._clock.monotonic_s()
+                    effect.kind,
+                    effect.attempt,
+                    None if credential is None else credential.token,
+                    error,
+                    now_s,
+                    refresh_s=NEVER if credential is None else until(credential.refresh_ms),
+                    expires_s=NEVER if credential is None else until(credential.expires_ms),
                 )
             )
+
+    async def _fetch(self, effect: FetchToken) -> Credential | None:
+        if effect.kind == "auth":
+            offset_ms = self._engine.overview.offset_ms
+            source = self._source
+            return None if source is None else await source.token(effect.force, offset_ms=offset_ms)
+        given = self._app_check
+        token = given if given is None or isinstance(given, str) else await given(effect.force)
+        return None if token is None else Credential(token)
+
+    def _credential_changed(self, change: CredentialChange) -> Awaitable[None] | None:
+        """Go on as whoever is signed in; return what has to be awaited before all is done."""
+        with self._lock:
+            if not self._is_open:
+                return None
+            now_s, wall_ms = self._clock.monotonic_s(), self._clock.wall_ms()
+            if change.kind in ("signed_in", "signed_out"):
+                effects = self._engine.change_user(
+                    change.uid, now_s, wall_ms, clear=change.clear
+                )
+            elif change.kind == "refreshed":
+                effects = self._engine.refresh_token(now_s)
+            else:
+                effects = [StatusChanged()]
+            self._delivery.perform(effects)
+        if change.clear and self._storing is not None:
+            return self._storing.flush()
+        return None
 
     async def _run_task(
         self, function: Callable[..., Awaitable[object]], arguments: tuple[object, ...]
@@ -648,6 +697,11 @@ class Driver:
 
     def _sent(self) -> None:
         self._engine.sent(self._clock.monotonic_s())
+
+
+def _monotonic(now_s: float, server_ms: int) -> Callable[[int | None], float]:
+    """Return what turns a time of the server's clock into one of the monotonic clock."""
+    return lambda at_ms: NEVER if at_ms is None else now_s + (at_ms - server_ms) / 1000
 
 
 def _log(effect: Report) -> None:

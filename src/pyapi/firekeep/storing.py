@@ -23,6 +23,7 @@ from firekeep.engine.effects import (
 from firekeep.engine.engine import Engine
 from firekeep.engine.journal import JournalBatch, queued_write
 from firekeep.exceptions import CorruptRecord, StorageError, StorageFull
+from firekeep.pending import Pending
 from firekeep.status import StorageState
 from firekeep.storage.server_cache import CacheReport
 from firekeep.storage.store import Store
@@ -52,8 +53,10 @@ class RunBlocking(Protocol):
 
 
 async def run_in_thread(function: Callable[..., ResultT], *arguments: Any) -> ResultT:
-    """Run a call in a worker thread; once begun it is waited for, whatever is cancelled."""
-    return await anyio.to_thread.run_sync(function, *arguments)
+    """Run a call in a worker thread; it is begun and waited for, whatever is cancelled."""
+    # What it is to store has been taken from the engine: given up, it would be lost.
+    with anyio.CancelScope(shield=True):
+        return await anyio.to_thread.run_sync(function, *arguments)
 
 
 class Storing:
@@ -79,7 +82,8 @@ class Storing:
         self._perform = perform
         self._clock = clock
         self._run = run
-        self._scope = anyio.CancelScope()
+        self._scopes: list[anyio.CancelScope] = []
+        self._is_closing = False
         self._queue = _Wanted()
         self._cache = _Wanted()
         self._reads: deque[LoadWrites] = deque()
@@ -95,14 +99,15 @@ class Storing:
         self.report: CacheReport | None = None
         """What the cache said last of its size."""
 
-    async def open(self) -> None:
-        """Open what is there and hand it to the engine.
+    async def open(self, uid: str | None) -> None:
+        """Open what is there and hand it to the engine, for whoever is signed in.
 
         Raises:
             PersistenceInUse: another database or process holds the directory.
             StorageError: it cannot be used.
         """
-        opened = await self._run(self._store.open)
+        opened = await self._run(self._store.open, uid)
+        self.disk_bytes = await self._run(self._store.disk_bytes)
         self.report = opened.report
         for text in opened.notes:
             logger.warning("%s", text)
@@ -114,8 +119,19 @@ class Storing:
                     opened.pinned,
                     self._clock.monotonic_s(),
                     self._clock.wall_ms(),
+                    uid=uid,
                 )
             )
+
+    async def flush(self) -> None:
+        """Return once all that has been asked for is done."""
+        for wanted in (self._cache, self._queue):
+            done: Pending[None] = Pending()
+            wanted.waiting.append(done)
+            wanted.set()
+            if wanted is self._cache and self._pause is not None:
+                self._pause.cancel()
+            await done
 
     def start(self, group: anyio.abc.TaskGroup) -> None:
         """Begin to work."""
@@ -146,7 +162,9 @@ class Storing:
     async def close(self) -> None:
         """Store what is left and close everything; to be called once no more can come."""
         with anyio.CancelScope(shield=True):
-            self._scope.cancel()
+            self._is_closing = True
+            for scope in self._scopes:
+                scope.cancel()
             if self._running:
                 await self._stopped.wait()
             try:
@@ -183,7 +201,10 @@ class Storing:
 
     async def _work(self, serve: Callable[[], Awaitable[None]]) -> None:
         try:
-            with self._scope:
+            with anyio.CancelScope() as scope:
+                self._scopes.append(scope)
+                if self._is_closing:
+                    scope.cancel()
                 await serve()
         finally:
             self._running -= 1
@@ -199,6 +220,7 @@ class Storing:
             with self._lock:
                 batch = self._engine.take_journal_batch()
             await self._store_batch(batch)
+            self._queue.done()
 
     async def _read(self, effect: LoadWrites) -> None:
         read = await self._run(self._store.load_writes, effect.write_ids)
@@ -243,7 +265,7 @@ class Storing:
     async def _serve_cache(self) -> None:
         while True:
             await self._cache.wait()
-            if not self._loads:
+            if not self._loads and not self._cache.waiting:
                 with anyio.CancelScope() as self._pause:
                     await self._clock.sleep_until(self._next_cache_s)
                 self._pause = None
@@ -264,6 +286,7 @@ class Storing:
             except StorageError as error:
                 await self._lose_cache(error, changes, loads)
             self._next_cache_s = self._clock.monotonic_s() + CACHE_INTERVAL_S
+            self._cache.done()
 
     async def _answer(self, effect: Load | SwitchOwner) -> None:
         if isinstance(effect, SwitchOwner):
@@ -345,11 +368,20 @@ class _Wanted:
     def __init__(self) -> None:
         self._is_set = False
         self._event: anyio.Event | None = None
+        self.waiting: list[Pending[None]] = []
+        """Those who wait until it is done."""
 
     def set(self) -> None:
         self._is_set = True
         if self._event is not None:
             self._event.set()
+
+    def done(self) -> None:
+        """Let go who waits, unless more has come meanwhile."""
+        if not self._is_set:
+            waiting, self.waiting = self.waiting, []
+            for each in waiting:
+                each.settle(None, None)
 
     async def wait(self) -> None:
         """Return as soon as there is something, which then counts as seen."""

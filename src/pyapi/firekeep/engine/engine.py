@@ -472,6 +472,15 @@ class Engine(Generic[WriteT]):
         self._arm(out)
         return out
 
+    @property
+    def uid(self) -> str | None:
+        """Who is signed in, with a valid credential or without."""
+        return self._uid
+
+    def begin_as(self, uid: str | None) -> None:
+        """Say who is signed in; before anything else."""
+        self._uid = uid
+
     def refresh_token(self, now_s: float) -> list[Effect]:
         """Present another credential of the same user: at once, or when a connection is made."""
         out: list[Effect] = []

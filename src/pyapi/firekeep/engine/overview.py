@@ -56,6 +56,11 @@ class Overview:
             last_error=self._exchange.last_error,
         )
 
+    @property
+    def offset_ms(self) -> int | None:
+        """Server time minus local time; None before the first connection."""
+        return self._session.offset_ms
+
     def server_time_ms(self, wall_ms: int) -> int:
         """Return the estimated time of the server."""
         return self._exchange.server_time_ms(wall_ms)
