@@ -1,118 +1,213 @@
-"""Signed in, over the whole way: the auth service, the token, the server's rules."""
+"""Signing in, the token that runs out, and whose writes are whose."""
 
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
-from tests.end_to_end.served import client, served, until_connection, until_value
+from tests.end_to_end.served import EAGER, PATIENCE_S, served, until_connection, until_value
 
-from firekeep.auth import Auth, FileTokenStore
-from firekeep.emulator import Access, Emulator
-from firekeep.exceptions import NetworkUnavailable, PermissionDenied
+import firekeep
+from firekeep.auth import Auth
+from firekeep.emulator import Emulator
+from firekeep.exceptions import WriteCancelled
 
 pytestmark = pytest.mark.anyio
 
 
-def own(access: Access) -> bool:
-    """Allow everybody what lies below their uid."""
-    return access.uid is not None and access.path.front == access.uid
+def auth_of(server: Emulator) -> Auth:
+    """Return somebody who can sign in at the emulator."""
+    return Auth("fake-key", emulator_host=f"127.0.0.1:{server.port}")
 
 
-def auth_of(server: Emulator, path: Path | None = None) -> Auth:
-    """Return a client of the auth service that lives by the server's clock."""
-    store = None if path is None else FileTokenStore(path)
-    return Auth("key", store, emulator_host=server.address, now_ms=server.clock.now_ms)
+def client(
+    server: Emulator, auth: Auth | None, directory: Path | None = None
+) -> firekeep.Database:
+    """Return a client that has not been entered."""
+    return firekeep.open(server.url, auth=auth, persistence=directory, config=EAGER)
 
 
-async def test_a_user_may_do_what_the_rules_permit_them() -> None:
-    async with served(permit=own) as server:
+async def until_auth(db: firekeep.Database, state: str) -> firekeep.Status:
+    """Wait until the credential is in a state."""
+    async with db.status_changes() as changes:
+        async for status in changes:
+            if status.auth == state:
+                return status
+    raise AssertionError("the status ends only with its database")
+
+
+async def until_value_of(server: Emulator, path: str, value: object) -> None:
+    """Wait until the server has a value."""
+    with anyio.fail_after(PATIENCE_S):
+        await server.until(lambda: server.value(path) == value)
+
+
+async def test_writes_wait_for_the_user_and_are_delivered_in_order(tmp_path: Path) -> None:
+    """The token expires offline; a restart while it is; signing in again; nothing is lost."""
+    async with served({"log": None}, token_lifetime_s=5) as server:
+        server.permit(lambda request: request.uid is not None)
         auth = auth_of(server)
-        user = await auth.sign_in_anonymously()
-        async with client(server, auth) as db:
-            await db.reference(user.uid).set(1)
-            with pytest.raises(PermissionDenied):
-                await db.reference("other").set(1)
+        user = await auth.create_user_with_email_and_password("ada@example.com", "secret1")
+        async with client(server, auth, tmp_path) as db:
+            await until_auth(db, "valid")
+            await db.reference("log/0").set("online")
+            heard: list[Any] = []
+            cancelled: list[Exception] = []
+            db.reference("log").on_value(
+                lambda snapshot: heard.append(snapshot.value), cancelled.append
+            )
+            await until_value(db.reference("log"), ["online"])
+            db.go_offline()
+            db.reference("log/1").set("offline")
 
-            assert db.status.auth == "valid"
-            assert server.clients[0].credential == await auth.id_token()
+            server.fail_auth()
+            server.expire_tokens()
+            db.go_online()
+            await until_auth(db, "expired")
+            db.reference("log/2").set("expired")
+
+            assert heard[-1] == ["online", "offline", "expired"]
+            assert cancelled == []
+            assert server.value("/log") == ["online"]
+
+        again = auth_of(server)
+        async with client(server, again, tmp_path) as db:
+            assert again.current_user is not None
+            assert again.current_user.uid == user.uid
+            await until_auth(db, "expired")
+            assert [str(write.path) for write in db.pending_writes()] == ["/log/1", "/log/2"]
+            await until_value(db.reference("log"), ["online", "offline", "expired"])
+            order: list[Any] = []
+            server.fail_auth(None)
+
+            await again.sign_in_with_email_and_password("ada@example.com", "secret1")
+            async with firekeep.open(server.url, auth="owner", config=EAGER) as other:
+                other.reference("log").on_child_added(
+                    lambda snapshot, _previous: order.append(snapshot.value)
+                )
+                await db.wait_for_pending_writes()
+                await until_value(other.reference("log"), ["online", "offline", "expired"])
+
+            assert order == ["online", "offline", "expired"]
 
 
-async def test_nobody_is_signed_in_until_somebody_is() -> None:
+async def test_another_user_neither_sees_nor_sends_the_writes_of_the_first(
+    tmp_path: Path,
+) -> None:
     async with served() as server:
         auth = auth_of(server)
-        async with client(server, auth) as db:
-            await db.reference("a").set(1)
+        await auth.create_user_with_email_and_password("ada@example.com", "secret1")
+        db = client(server, auth, tmp_path)
+        async with db:
+            await until_auth(db, "valid")
+            heard: list[Any] = []
+            db.reference("note").on_value(lambda snapshot: heard.append(snapshot.value))
+            await until_value(db.reference("note"), None)
+            db.go_offline()
+            db.reference("note").set("from ada")
+            assert heard[-1] == "from ada"
 
-            assert db.status.auth == "signed_out"
-            assert server.clients[0].credential is None
+            await auth.sign_out()
+            await auth.create_user_with_email_and_password("bob@example.com", "secret2")
+
+            assert heard[-1] is None
+            assert db.pending_writes() == []
+            assert db.status.held_writes == 1
+            db.go_online()
+            await until_connection(db, "online")
+            await db.reference("own").set("from bob")
+            assert server.value("/note") is None
+
+        again = auth_of(server)
+        async with client(server, again, tmp_path) as db:
+            await until_auth(db, "valid")
+            assert db.pending_writes() == []
+            await db.reference("own").set("bob again")
+            assert server.value("/note") is None
+
+            await again.sign_in_with_email_and_password("ada@example.com", "secret1")
+            await db.wait_for_pending_writes()
+
+            await until_value_of(server, "/note", "from ada")
 
 
-async def test_a_token_that_expires_is_replaced_and_work_goes_on() -> None:
-    async with served({"n": 1}, permit=lambda access: access.uid == "ada") as server:
-        server.accounts.add("ada", email="ada@b.co", password="secret1")
+async def test_signing_out_for_good_removes_what_was_the_users(tmp_path: Path) -> None:
+    async with served({"a": 1}) as server:
         auth = auth_of(server)
-        await auth.sign_in_with_email_and_password("ada@b.co", "secret1")
-        async with client(server, auth) as db:
-            await until_value(db.reference("n"), 1)
-            server.expire_tokens()
-            await db.reference("n").set(2)
-            server.clock.advance(2 * 3600)
-            await db.reference("n").set(3)
+        await auth.create_user_with_email_and_password("ada@example.com", "secret1")
+        async with client(server, auth, tmp_path) as db:
+            await until_value(db.reference("a"), 1)
+            db.go_offline()
+            write = db.reference("b").set(2)
 
-            assert server.value("/n") == 3
-            assert server.auth_requests["token"] == 2
+            await auth.sign_out(clear=True)
 
-
-async def test_writes_of_a_user_who_is_shut_out_wait_until_they_are_let_in_again() -> None:
-    async with served(permit=lambda access: access.uid == "ada") as server:
-        server.accounts.add("ada", email="ada@b.co", password="secret1")
-        auth = auth_of(server)
-        await auth.sign_in_with_email_and_password("ada@b.co", "secret1")
-        async with client(server, auth) as db:
-            await db.reference("n").set(0)
-            server.accounts.disable("ada")
-            server.expire_tokens()
-            await until_connection(db, "waiting", "connecting")
-            writes = [db.reference("n").set(number) for number in range(1, 10)]
-            assert server.value("/n") == 0
-
-            server.accounts.disable("ada", False)
-            await auth.sign_in_with_email_and_password("ada@b.co", "secret1")
-            for write in writes:
+            with pytest.raises(WriteCancelled):
                 await write
-            assert server.value("/n") == 9
+            assert db.status.held_writes == 0
+
+        again = auth_of(server)
+        db = client(server, again, tmp_path)
+        db.go_offline()
+        async with db:
+            await again.sign_in_with_email_and_password("ada@example.com", "secret1")
+            assert db.pending_writes() == []
+            with pytest.raises(firekeep.exceptions.NotCached):
+                await db.reference("a").get("cache")
 
 
-async def test_a_restart_while_the_service_is_away_is_the_same_user(tmp_path: Path) -> None:
-    async with served(permit=lambda access: access.uid == "ada") as server:
-        server.accounts.add("ada", email="ada@b.co", password="secret1")
-        first = auth_of(server, tmp_path / "user.json")
-        await first.sign_in_with_email_and_password("ada@b.co", "secret1")
-        server.clock.advance(24 * 3600)
-        server.fail_auth(503)
-
-        later = auth_of(server, tmp_path / "user.json")
-        await later.restore()
-        assert later.uid == "ada"
-        with pytest.raises(NetworkUnavailable):
-            await later.token()
-        async with client(server, later) as db:
-            write = db.reference("n").set(1)
-            await until_connection(db, "waiting")
-            server.fail_auth(None)
+async def test_a_write_that_was_nobodys_goes_out_under_whoever_comes_next(tmp_path: Path) -> None:
+    async with served() as server:
+        server.permit(lambda request: request.uid is not None)
+        auth = auth_of(server)
+        db = client(server, auth, tmp_path)
+        db.go_offline()
+        async with db:
+            write = db.reference("a").set(1)
+            await auth.create_user_with_email_and_password("ada@example.com", "secret1")
+            db.go_online()
             await write
 
-        assert server.value("/n") == 1
+        assert server.value("/a") == 1
 
 
-async def test_everybody_has_what_is_theirs() -> None:
-    async with served(permit=own) as server:
-        for name in ("ada", "bob"):
-            server.accounts.add(name, email=f"{name}@b.co", password="secret1")
+async def test_a_refusal_under_a_valid_credential_cancels_and_is_not_cached(
+    tmp_path: Path,
+) -> None:
+    async with served({"a": 1}) as server:
         auth = auth_of(server)
-        for name in ("ada", "bob"):
-            await auth.sign_in_with_email_and_password(f"{name}@b.co", "secret1")
-            async with client(server, auth) as db:
-                await db.reference(name).set(name)
-            await auth.sign_out()
+        await auth.create_user_with_email_and_password("ada@example.com", "secret1")
+        async with client(server, auth, tmp_path) as db:
+            await until_value(db.reference("a"), 1)
+            ended = anyio.Event()
+            db.reference("a").on_value(lambda _snapshot: None, lambda _error: ended.set())
+            server.deny("/a")
+            server.revoke("/a")
+            await ended.wait()
+            db.go_offline()
 
-        assert server.value() == {"ada": "ada", "bob": "bob"}
+            with pytest.raises(firekeep.exceptions.NotCached):
+                await db.reference("a").get("cache")
+
+
+async def test_refreshing_the_token_over_and_over_is_not_noticed() -> None:
+    async with served({"a": 1}) as server:
+        auth = auth_of(server)
+        await auth.create_user_with_email_and_password("ada@example.com", "secret1")
+        async with client(server, auth) as db:
+            heard: list[Any] = []
+            cancelled: list[Exception] = []
+            db.reference("a").on_value(
+                lambda snapshot: heard.append(snapshot.value), cancelled.append
+            )
+            await until_auth(db, "valid")
+            await until_value(db.reference("a"), 1)
+            connection = server.clients[0]
+
+            for _ in range(50):
+                await auth.id_token(force=True)
+            await db.reference("b").set(1)
+
+            assert heard == [1]
+            assert cancelled == []
+            assert server.clients == [connection]
