@@ -12,7 +12,7 @@ from tests.api.driven import settle
 from tests.api.offline import URL, database, offline, unreachable
 
 import firekeep
-from firekeep import Config, Database, Path, Persistence
+from firekeep import Config, Database, Path
 from firekeep.exceptions import (
     ConfiguredTooLate,
     DatabaseClosed,
@@ -72,13 +72,20 @@ async def test_persistence_that_was_switched_off_again_is_no_matter() -> None:
         pass
 
 
-async def test_enabling_persistence_with_firebases_setter_is_refused_likewise() -> None:
+async def test_firebases_setters_enable_persistence_in_the_place_for_state(
+    tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
     db = database()
     db.set_persistence_enabled(True)
     db.set_persistence_cache_size_bytes(50 * 1024 * 1024)
 
-    with pytest.raises(UsageError, match="memory"):
-        await db.__aenter__()
+    async with db:
+        await db.reference("a").set(1).durable()
+        assert db.cache_info().budget_bytes == 50 * 1024 * 1024
+
+    assert list(tmp_path.rglob("queue"))
 
 
 @pytest.mark.parametrize("size", [0, 1024 * 1024 - 1, -1, True, 2.5e6, "10"])

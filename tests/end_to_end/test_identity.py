@@ -20,9 +20,7 @@ def auth_of(server: Emulator) -> Auth:
     return Auth("fake-key", emulator_host=f"127.0.0.1:{server.port}")
 
 
-def client(
-    server: Emulator, auth: Auth | None, directory: Path | None = None
-) -> firekeep.Database:
+def client(server: Emulator, auth: Auth | None, directory: Path | None = None) -> firekeep.Database:
     """Return a client that has not been entered."""
     return firekeep.open(server.url, auth=auth, persistence=directory, config=EAGER)
 

@@ -20,6 +20,9 @@ LONG = {
     "src/core/firekeep_core/sync/write_tree.pyx": "one algorithm: layering writes over a value",
     "src/core/firekeep_core/sync/sync_tree.pyx": "one descent; its parts share one state",
     "src/pyapi/firekeep/driver.py": "the one place that performs effects, behind one lock",
+    "src/pyapi/firekeep/engine/exchange.py": "what either side says, message by message",
+    "src/pyapi/firekeep/engine/session.py": "one state machine: the connection and its credentials",
+    "src/pyapi/firekeep/engine/transactions.py": "one queue, whose runs and sends share one state",
     "src/pyapi/firekeep/engine/engine.py": "every call that the engine answers, one by one",
     "src/core/firekeep_core/sync/view.pyx": "one state: what is known, shown and told",
 }

@@ -628,13 +628,14 @@ class Driver:
             error = failure
         with self._lock:
             now_s, wall_ms = self._clock.monotonic_s(), self._clock.wall_ms()
-            if effect.kind == "auth" and credential is not None:
-                # A user's own function says only with the token whose it is.
-                if credential.uid != self._engine.uid:
-                    self._delivery.perform(
-                        self._engine.change_user(credential.uid, now_s, wall_ms)
-                    )
-                    return
+            # A user's own function says only with the token whose it is.
+            if (
+                effect.kind == "auth"
+                and credential is not None
+                and credential.uid != self._engine.uid
+            ):
+                self._delivery.perform(self._engine.change_user(credential.uid, now_s, wall_ms))
+                return
             until = _monotonic(now_s, self._engine.overview.server_time_ms(wall_ms))
             self._delivery.perform(
                 self._engine.token(
@@ -664,9 +665,7 @@ class Driver:
                 return None
             now_s, wall_ms = self._clock.monotonic_s(), self._clock.wall_ms()
             if change.kind in ("signed_in", "signed_out"):
-                effects = self._engine.change_user(
-                    change.uid, now_s, wall_ms, clear=change.clear
-                )
+                effects = self._engine.change_user(change.uid, now_s, wall_ms, clear=change.clear)
             elif change.kind == "refreshed":
                 effects = self._engine.refresh_token(now_s)
             else:

@@ -45,9 +45,7 @@ RETRY_S = 5.0
 class RunBlocking(Protocol):
     """How a call that blocks is run without blocking the event loop."""
 
-    def __call__(
-        self, function: Callable[..., ResultT], *arguments: Any
-    ) -> Awaitable[ResultT]:
+    def __call__(self, function: Callable[..., ResultT], *arguments: Any) -> Awaitable[ResultT]:
         """Run it, and return what it returns or raise what it raises."""
         ...
 
@@ -57,6 +55,7 @@ async def run_in_thread(function: Callable[..., ResultT], *arguments: Any) -> Re
     # What it is to store has been taken from the engine: given up, it would be lost.
     with anyio.CancelScope(shield=True):
         return await anyio.to_thread.run_sync(function, *arguments)
+    raise AssertionError("a shielded scope swallows nothing")
 
 
 class Storing:
@@ -192,9 +191,7 @@ class Storing:
                     )
 
     def _cache_done(self, changes: list[CacheChange]) -> None:
-        acknowledged = [
-            change.write_id for change in changes if isinstance(change, Acknowledged)
-        ]
+        acknowledged = [change.write_id for change in changes if isinstance(change, Acknowledged)]
         self._marked.update(acknowledged)
         with self._lock:
             self._perform(self._engine.cache_stored(acknowledged))
@@ -309,9 +306,7 @@ class Storing:
         with self._lock:
             now_s, wall_ms = self._clock.monotonic_s(), self._clock.wall_ms()
             self._perform(
-                self._engine.loaded(
-                    effect, cached, read.writes, read.unreadable, now_s, wall_ms
-                )
+                self._engine.loaded(effect, cached, read.writes, read.unreadable, now_s, wall_ms)
             )
 
     async def _lose_cache(
@@ -329,9 +324,7 @@ class Storing:
                 # The data of the user of before must not be the next one's.
                 self._loads.append(effect)
                 self._cache.set()
-        acknowledged = [
-            change.write_id for change in changes if isinstance(change, Acknowledged)
-        ]
+        acknowledged = [change.write_id for change in changes if isinstance(change, Acknowledged)]
         if isinstance(error, CorruptRecord):
             logger.warning("%s", await self._run(self._store.reset_cache, error))
         else:

@@ -260,9 +260,7 @@ def test_a_disk_that_is_full_holds_nothing_up() -> None:
     write = dialogue.set("/a", 1)
     batch = dialogue.engine.take_journal_batch()
 
-    dialogue.perform(
-        dialogue.engine.journal_failed(batch, StorageFull("full"), dialogue.now_s, 0)
-    )
+    dialogue.perform(dialogue.engine.journal_failed(batch, StorageFull("full"), dialogue.now_s, 0))
 
     assert bodies(dialogue.sent("p")) == [("p", "/a")]
     assert not write.is_stored
@@ -275,9 +273,7 @@ def test_a_write_answered_while_the_disk_was_full_is_not_stored_later() -> None:
     dialogue.connect()
     dialogue.set("/a", 1)
     batch = dialogue.engine.take_journal_batch()
-    dialogue.perform(
-        dialogue.engine.journal_failed(batch, StorageFull("full"), dialogue.now_s, 0)
-    )
+    dialogue.perform(dialogue.engine.journal_failed(batch, StorageFull("full"), dialogue.now_s, 0))
 
     dialogue.answer(dialogue.last("p"))
 

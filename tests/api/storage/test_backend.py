@@ -13,13 +13,13 @@ from firekeep.storage.backend import Backend, Row
 from firekeep.storage.memory import MemoryBackend
 from firekeep.storage.rocksdb import RocksBackend
 
-KINDS = ["memory", "queue", "cache"]
+Kind = Literal["memory", "queue", "cache"]
+KINDS: list[Kind] = ["memory", "queue", "cache"]
 LAST = b"\xff" * 20
 
 
-def opened(kind: str, path: Path) -> Backend:
-    role: dict[str, Literal["queue", "cache"]] = {"queue": "queue", "cache": "cache"}
-    return MemoryBackend() if kind == "memory" else RocksBackend.open(path, role=role[kind])
+def opened(kind: Kind, path: Path) -> Backend:
+    return MemoryBackend() if kind == "memory" else RocksBackend.open(path, role=kind)
 
 
 @pytest.fixture(params=KINDS)
@@ -205,7 +205,7 @@ steps = st.lists(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_is_a_sorted_dictionary(kind: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_it_is_a_sorted_dictionary(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> None:
     @given(steps)
     @settings(max_examples=25)
     def run(history: list[tuple[str, object, object]]) -> None:

@@ -43,9 +43,7 @@ def at(text: str) -> Path:
 def opened(
     backend: MemoryBackend | None = None, owner: str | None = None, budget_bytes: int = 10 * MIB
 ) -> ServerCache:
-    cache = ServerCache(
-        MemoryBackend() if backend is None else backend, budget_bytes=budget_bytes
-    )
+    cache = ServerCache(MemoryBackend() if backend is None else backend, budget_bytes=budget_bytes)
     cache.open(owner)
     return cache
 

@@ -109,16 +109,7 @@ class Clear(NamedTuple):
 
 
 CacheChange: TypeAlias = (
-    Replace
-    | Hold
-    | Complete
-    | Assume
-    | Track
-    | Pin
-    | Forget
-    | Acknowledged
-    | Concluded
-    | Clear
+    Replace | Hold | Complete | Assume | Track | Pin | Forget | Acknowledged | Concluded | Clear
 )
 
 

@@ -616,12 +616,10 @@ cdef class SyncTree:
         cdef Part part
         cdef list found = []
         cdef Path path
-        cdef Py_ssize_t length
         if not self.unstored.is_kept or write_id in self.hidden:
             return found
         for part in self.effects(write_id):
             path = part.path
-            length = path.length
             if part.entry.priority or part.entry.increments is not None or self.is_held(path):
                 continue
             found.append((path, self.with_held(path, part.node)))

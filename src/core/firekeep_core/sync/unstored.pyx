@@ -15,7 +15,6 @@ from ..snap.path cimport Path, path_from_words
 from ..snap.word cimport (
     FK_EMPTY,
     equal,
-    fk_child,
     fk_compare_keys,
     fk_cursor,
     fk_cursor_key,
@@ -23,7 +22,6 @@ from ..snap.word cimport (
     fk_cursor_skip_shared,
     fk_cursor_start,
     fk_cursor_value,
-    fk_is_empty,
     fk_is_map,
     fk_key,
     fk_priority,

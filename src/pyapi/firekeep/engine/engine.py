@@ -105,9 +105,7 @@ class Engine(Generic[WriteT]):
         self._session = Session(
             url, config, self._requests, random, has_auth=has_auth, has_app_check=has_app_check
         )
-        self._gets = Gets(
-            self._tree, self._requests, self._listens, self._session, self._journal
-        )
+        self._gets = Gets(self._tree, self._requests, self._listens, self._session, self._journal)
         self._kept = KeptQueries()
         self._exchange = Exchange(
             self._tree,
@@ -654,9 +652,7 @@ class Engine(Generic[WriteT]):
         self._end_turn(now_s, wall_ms, out)
         return out
 
-    def _keep(
-        self, pinned: Sequence[tuple[Path, QueryParams]], out: list[Effect]
-    ) -> None:
+    def _keep(self, pinned: Sequence[tuple[Path, QueryParams]], out: list[Effect]) -> None:
         for path, params in pinned:
             kept = self._kept.add(path, params)
             if kept is not None:

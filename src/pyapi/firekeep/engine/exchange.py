@@ -343,12 +343,12 @@ class Exchange:
         if isinstance(owner, Batch):
             self._transactions.answered(owner, response, out)
             return
-        error = None
+        refusal: Exception | None = None
         if response.status != "ok":
-            error = server_error(response.status, text_of(response), str(owner.path))
+            refusal = server_error(response.status, text_of(response), str(owner.path))
         if owner.id in self._requests.writes:
             tree = self._tree
-            if error is None:
+            if refusal is None:
                 self._acknowledge(owner, out)
             else:
                 self.drop_write(owner, out)
@@ -356,12 +356,12 @@ class Exchange:
             if self._transactions.count:
                 self._transactions.touch(owner.path)
         elif owner.id in self._requests.held:
-            self._conclude_held(owner, error, out)
-        elif error is None:
+            self._conclude_held(owner, refusal, out)
+        elif refusal is None:
             self._disconnects.confirmed(owner)
         elif isinstance(owner, Rearmed):
-            out.append(Report("warning", f"onDisconnect was not registered again: {error}"))
-        out.append(Complete(owner, None, error))
+            out.append(Report("warning", f"onDisconnect was not registered again: {refusal}"))
+        out.append(Complete(owner, None, refusal))
 
     def _conclude_held(
         self, write: PendingWrite, error: Exception | None, out: list[Effect]

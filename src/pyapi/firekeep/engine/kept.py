@@ -46,9 +46,7 @@ class KeptQueries:
     def is_pinned(self, path: Path, params: QueryParams) -> bool:
         """Return whether one of them has the same data as this query."""
         pinned = pinned_as(params)
-        return any(
-            place == path and pinned_as(kept) == pinned for place, kept in self._kept
-        )
+        return any(place == path and pinned_as(kept) == pinned for place, kept in self._kept)
 
     def queries(self) -> list[tuple[Path, QueryParams]]:
         """Return all, in the order in which they were asked for."""

@@ -88,15 +88,16 @@ def check_files(path: Path, *, is_in_use: bool = False) -> None:
     """
     names: list[str] = []
     try:
-        for entry in os.scandir(path):
-            names.append(entry.name)
-            if entry.is_dir():
-                raise CorruptRecord(f"damaged storage: {entry.path} is a directory")
-            is_list = entry.name.startswith("MANIFEST-")
-            if is_list or entry.name.endswith(".log"):
-                fault = fault_in_log(entry.path, may_break_off=is_in_use or not is_list)
-                if fault is not None:
-                    raise CorruptRecord(f"damaged storage: {entry.path}, {fault}")
+        with os.scandir(path) as entries:
+            for entry in entries:
+                names.append(entry.name)
+                if entry.is_dir():
+                    raise CorruptRecord(f"damaged storage: {entry.path} is a directory")
+                is_list = entry.name.startswith("MANIFEST-")
+                if is_list or entry.name.endswith(".log"):
+                    fault = fault_in_log(entry.path, may_break_off=is_in_use or not is_list)
+                    if fault is not None:
+                        raise CorruptRecord(f"damaged storage: {entry.path}, {fault}")
     except OSError as error:
         raise translated(error, path, is_opening=True) from error
     if "CURRENT" not in names and any(name.endswith((".sst", ".log")) for name in names):

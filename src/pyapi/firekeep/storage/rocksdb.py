@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from firekeep.exceptions import (
@@ -25,7 +25,7 @@ from firekeep.storage.forks import check_process, keep_for_ever, leave_to_parent
 from firekeep.storage.scan import RocksScan
 from firekeep.storage.shadow import Shadow
 from firekeep.storage.stamp import SyncStamp
-from firekeep.storage.tuning import Role, options
+from firekeep.storage.tuning import Role, Use, options
 from firekeep.storage.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -62,14 +62,14 @@ class RocksBackend:
         backend.close()
     """
 
-    def __init__(self, path: Path, role: Role, database: "Rdict", shadow: Shadow | None) -> None:
+    def __init__(self, path: Path, use: Use, database: "Rdict", shadow: Shadow | None) -> None:
         """Take what `open` and `open_read_only` have opened."""
         self._path = path
-        self._role: Role = role
+        self._use: Use = use
         self._database: Rdict | None = database
         self._upkeep = Upkeep(database)
         self._shadow = shadow
-        self._stamp = SyncStamp(path / "SYNCED") if role == "queue" else None
+        self._stamp = SyncStamp(path / "SYNCED") if use == "queue" else None
         self._scans: WeakSet[RocksScan] = WeakSet()
         self._failure: FirekeepError | None = None
         self._is_closed = False
@@ -77,9 +77,7 @@ class RocksBackend:
         leave_to_parent(self)
 
     @classmethod
-    def open(
-        cls, path: str | os.PathLike[str], *, role: Literal["queue", "cache"]
-    ) -> "RocksBackend":
+    def open(cls, path: str | os.PathLike[str], *, role: Role) -> "RocksBackend":
         """Open or create the database in a directory, which is made if need be.
 
         A ``queue`` is opened only if nothing that was ever committed can be missing for the end of
@@ -95,8 +93,10 @@ class RocksBackend:
         place = Path(path)
         try:
             place.mkdir(mode=0o700, exist_ok=True)
+        except FileExistsError as error:
+            raise CorruptRecord(f"damaged storage: {place} is not a directory") from error
         except OSError as error:
-            raise translated(error, place, is_opening=True) from error
+            raise translated(error, place) from error
         check_files(place)
         backend = cls(place, role, _open(place, role), None)
         backend._check_stamp()
@@ -207,7 +207,7 @@ class RocksBackend:
         self._end_scans(DatabaseClosed("the storage is closed"))
         database, self._database = self._database, None
         try:
-            if database is not None and self._failure is None and self._role != "reader":
+            if database is not None and self._failure is None and self._use != "reader":
                 self._sync(database)
         except Exception as error:
             raise self._failed(error) from error
@@ -233,12 +233,12 @@ class RocksBackend:
     def _readable(self) -> "Rdict":
         self._check()
         if self._database is None:
-            self._database = _open(self._path, self._role, can_write=False)
+            self._database = _open(self._path, self._use, can_write=False)
         return self._database
 
     def _writable(self) -> "Rdict":
         self._check()
-        if self._role == "reader":
+        if self._use == "reader":
             raise UsageError(f"{self._path} was opened for reading only")
         if self._failure is not None or self._database is None:
             return self._reopen()
@@ -257,7 +257,7 @@ class RocksBackend:
             self._close(database)
             del database
         try:
-            self._database = _open(self._path, self._role)
+            self._database = _open(self._path, self._use)
         except FirekeepError as error:
             self._failure = error
             raise
@@ -301,19 +301,19 @@ class RocksBackend:
             scan.end(failure)
 
 
-def _open(path: Path, role: Role, *, can_write: bool = True) -> "Rdict":
+def _open(path: Path, use: Use, *, can_write: bool = True) -> "Rdict":
     global _user_id
     library = _library()
     if _user_id is not None:
         check_process(_user_id)
     _user_id = os.getpid()
     remove_settings(path)
-    is_read_only = role == "reader" or not can_write
+    is_read_only = use == "reader" or not can_write
     access = (
         library.AccessType.read_only(False) if is_read_only else library.AccessType.read_write()
     )
     try:
-        database: Rdict = library.Rdict(str(path), options(role), access_type=access)
+        database: Rdict = library.Rdict(str(path), options(use), access_type=access)
     except Exception as error:
         raise translated(error, path, is_opening=True) from error
     database.set_loads(_decode_nothing)

@@ -1,11 +1,27 @@
 """What the server said, on disk: one tree for each user, and the queries that it answers."""
 
-import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-from firekeep.exceptions import CorruptRecord, InvalidArgument
+from firekeep.exceptions import CorruptRecord
 from firekeep.storage.backend import Backend
+from firekeep.storage.cache_rows import (
+    ACKNOWLEDGED,
+    DATA,
+    OWNER,
+    TRACKED,
+    StoredQuery,
+    acknowledged_key,
+    data_prefix,
+    held_key,
+    held_prefix,
+    number_in,
+    owner_row,
+    read_owner,
+    read_tracked,
+    tracked_key,
+    tracked_row,
+)
 from firekeep.storage.staging import Staging
 from firekeep.storage.tree_rows import TreeRows
 from firekeep_core.operation.cache_change import (
@@ -25,20 +41,13 @@ from firekeep_core.operation.cache_change import (
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.node import Node
 from firekeep_core.snap.path import Path
-from firekeep_core.store.layout import path_bytes, path_from_bytes, range_end
-from firekeep_core.store.record import decode_fields, encode_fields, seal, unseal
+from firekeep_core.store.layout import path_from_bytes, range_end
+from firekeep_core.store.record import seal, unseal
 from firekeep_core.store.tracked import TrackedQueries, TrackedQuery
 
 __all__ = ["CacheEntry", "CacheReport", "OpenedCache", "ServerCache"]
 
 DEFAULT = QueryParams.DEFAULT
-
-# What the first byte of a row's key says; then come numbers of fixed length, and bytes of any.
-_ACKNOWLEDGED = b"a"  # write id
-_DATA = b"d"  # owner, path
-_HELD = b"k"  # query id, child
-_OWNER = b"o"  # number
-_TRACKED = b"t"  # query id
 
 # Once over the budget, so much of it is kept: the next byte does not start another eviction.
 _KEPT_SHARE = 0.9
@@ -114,14 +123,11 @@ class ServerCache:
             CorruptRecord: it is damaged.
         """
         self.size_bytes = self.recount()
-        for key, record in self._rows(_OWNER):
-            self._owners[_text_or_none(decode_fields(unseal(key, record)), key)] = _number(key[1:])
-        for stored in sorted(
-            (_read_tracked(key, unseal(key, record)) for key, record in self._rows(_TRACKED)),
-            key=_last_use,
-        ):
+        for key, record in self._rows(OWNER):
+            self._owners[read_owner(key, record)] = number_in(key)
+        for stored in self._stored_queries():
             self._queries.restore(*stored)
-        acknowledged = [_number(key[1:]) for key, _ in self._rows(_ACKNOWLEDGED)]
+        acknowledged = [number_in(key) for key, _ in self._rows(ACKNOWLEDGED)]
         pinned = self.switch_owner(owner)
         return OpenedCache(pinned, acknowledged, self._evict(self._budget_bytes))
 
@@ -136,8 +142,7 @@ class ServerCache:
         number = self._owners.get(owner)
         if number is None:
             number = max(self._owners.values(), default=0) + 1
-            key = _OWNER + number.to_bytes(4, "big")
-            self._staging.put(key, seal(key, encode_fields([owner])))
+            self._staging.put(*owner_row(owner, number))
             self._owners[owner] = number
             self._commit()
         if number != self._owner:
@@ -192,9 +197,7 @@ class ServerCache:
         names = {number: owner for owner, number in self._owners.items()}
         found = sorted(self._queries, key=lambda query: -query.last_use)
         return [
-            CacheEntry(
-                names.get(q.owner), q.path, q.params, q.is_complete, q.is_pinned, q.last_use
-            )
+            CacheEntry(names.get(q.owner), q.path, q.params, q.is_complete, q.is_pinned, q.last_use)
             for q in found
         ]
 
@@ -215,7 +218,7 @@ class ServerCache:
                 unseal(key, record)
             except CorruptRecord as error:
                 wrong.append(str(error))
-            if key[:1] == _DATA:
+            if key[:1] == DATA:
                 if block is not None and key.startswith(block):
                     wrong.append(f"the row {key!r} lies inside the row {block!r}")
                 if not key.endswith(b"\x00.priority\x00") and key[5:] != b".priority\x00":
@@ -236,10 +239,10 @@ class ServerCache:
         if change.is_all:
             removed = sorted(set(self._held(query)) - set(change.added))
         for key in change.added:
-            row = _held_key(query.id, key)
+            row = held_key(query.id, key)
             self._staging.put(row, seal(row, b""))
         for key in removed:
-            self._staging.delete(_held_key(query.id, key))
+            self._staging.delete(held_key(query.id, key))
             self._left.append((self._owner, change.path.child(Path.from_keys([key]))))
 
     def _complete(self, change: Complete) -> None:
@@ -249,7 +252,7 @@ class ServerCache:
             self._complete_below(change.path)
 
     def _complete_below(self, path: Path) -> None:
-        """A whole location is known: so is all below, and a window there is derived from it."""
+        """Note that all below a place is known, and every window there derived from it."""
         for query in self._queries.below(self._owner, path):
             if query.is_default:
                 self._make_complete(query)
@@ -308,17 +311,17 @@ class ServerCache:
                 self._remove(query)
 
     def _acknowledge(self, change: Acknowledged) -> None:
-        key = _ACKNOWLEDGED + change.write_id.to_bytes(8, "big")
+        key = acknowledged_key(change.write_id)
         self._staging.put(key, seal(key, b""))
 
     def _conclude(self, change: Concluded) -> None:
-        self._staging.delete(_ACKNOWLEDGED + change.write_id.to_bytes(8, "big"))
+        self._staging.delete(acknowledged_key(change.write_id))
 
     def _clear(self, change: Clear) -> None:
         for query in self._queries.evictable():
             self._remove(query)
 
-    _appliers: dict[type, Callable[["ServerCache", Any], None]] = {
+    _appliers: ClassVar[dict[type, Callable[["ServerCache", Any], None]]] = {
         Replace: _replace,
         Hold: _hold,
         Complete: _complete,
@@ -334,13 +337,13 @@ class ServerCache:
     # ---- what is claimed --------------------------------------------------------------
 
     def _held(self, query: TrackedQuery) -> list[str]:
-        prefix = _HELD + query.id.to_bytes(8, "big")
+        prefix = held_prefix(query.id)
         rows = self._staging.scan(prefix, range_end(prefix))
         return [path_from_bytes(key[len(prefix) :]).keys[0] for key, _ in rows]
 
     def _drop_held(self, query: TrackedQuery) -> None:
         for key in self._held(query):
-            self._staging.delete(_held_key(query.id, key))
+            self._staging.delete(held_key(query.id, key))
             self._left.append((query.owner, query.path.child(Path.from_keys([key]))))
 
     def _touch(self, query: TrackedQuery) -> None:
@@ -377,7 +380,7 @@ class ServerCache:
         for query in self._queries.above(owner, path):
             if query.is_complete and not query.is_default:
                 key = path.keys[len(query.path)]
-                if self._staging.get(_held_key(query.id, key)) is not None:
+                if self._staging.get(held_key(query.id, key)) is not None:
                     return None
         claims: set[Path] = set()
         for query in self._queries.below(owner, path):
@@ -392,7 +395,7 @@ class ServerCache:
     def _tree_of(self, owner: int) -> TreeRows:
         if owner == self._owner:
             return self._tree
-        return TreeRows(self._staging, _DATA + owner.to_bytes(4, "big"))
+        return TreeRows(self._staging, data_prefix(owner))
 
     # ---- committing -----------------------------------------------------------------------
 
@@ -404,15 +407,14 @@ class ServerCache:
                 self._queries.remove(query)
                 self._removed.append(query)
             elif query.is_worth_a_row:
-                key = _TRACKED + query.id.to_bytes(8, "big")
-                self._staging.put(key, seal(key, _write_tracked(query)))
+                self._staging.put(*tracked_row(query))
                 query.is_stored = True
             elif query.is_stored:
-                self._staging.delete(_TRACKED + query.id.to_bytes(8, "big"))
+                self._staging.delete(tracked_key(query.id))
                 query.is_stored = False
         for query in self._removed:
             if query.is_stored:
-                self._staging.delete(_TRACKED + query.id.to_bytes(8, "big"))
+                self._staging.delete(tracked_key(query.id))
         rows = self._staging.rows
         if rows:
             self._backend.commit(rows)
@@ -433,10 +435,7 @@ class ServerCache:
         active |= self._was_active
         self._clear_staged()
         self._queries = TrackedQueries()
-        for stored in sorted(
-            (_read_tracked(key, unseal(key, record)) for key, record in self._rows(_TRACKED)),
-            key=_last_use,
-        ):
+        for stored in self._stored_queries():
             self._queries.restore(*stored)
         for owner, path, params in [identity for identity, flag in active.items() if flag]:
             query = self._queries.ensure(owner, path, params)
@@ -454,9 +453,8 @@ class ServerCache:
                 continue
             self._remove(query)
             self._drop_unclaimed()
-            key = _TRACKED + query.id.to_bytes(8, "big")
             if query.is_stored:
-                self._staging.delete(key)
+                self._staging.delete(tracked_key(query.id))
                 query.is_stored = False
             count += 1
         self._commit()
@@ -479,20 +477,17 @@ class ServerCache:
             freed_bytes,
         )
 
+    def _stored_queries(self) -> list[StoredQuery]:
+        """Return the queries that have a row, the least recently used first."""
+        found = [read_tracked(key, record) for key, record in self._rows(TRACKED)]
+        return sorted(found, key=lambda stored: stored.last_use)
+
     def _rows(self, kind: bytes) -> Iterable[tuple[bytes, bytes]]:
         return self._backend.scan(kind, range_end(kind))
 
 
-def _held_key(query_id: int, key: str) -> bytes:
-    return _HELD + query_id.to_bytes(8, "big") + path_bytes(Path.from_keys([key]))
-
-
 def _identity(query: TrackedQuery) -> tuple[int, Path, QueryParams]:
     return query.owner, query.path, query.params
-
-
-def _number(data: bytes) -> int:
-    return int.from_bytes(data, "big")
 
 
 def _is_inside_any(place: Path, claims: set[Path]) -> bool:
@@ -502,39 +497,3 @@ def _is_inside_any(place: Path, claims: set[Path]) -> bool:
             return True
         above = above.parent
     return False
-
-
-def _text_or_none(fields: list[Any], key: bytes) -> str | None:
-    if len(fields) != 1 or not (fields[0] is None or isinstance(fields[0], str)):
-        raise CorruptRecord(f"the record at {key!r} names no owner")
-    return fields[0]
-
-
-_Tracked = tuple[int, int, Path, QueryParams, bool, bool, int]
-
-
-def _last_use(stored: _Tracked) -> int:
-    return stored[-1]
-
-
-def _write_tracked(query: TrackedQuery) -> bytes:
-    return encode_fields(
-        [
-            query.owner,
-            path_bytes(query.path),
-            "" if query.is_default else json.dumps(query.params.wire()),
-            query.is_complete,
-            query.is_pinned,
-            query.last_use,
-        ]
-    )
-
-
-def _read_tracked(key: bytes, body: bytes) -> _Tracked:
-    try:
-        owner, path, wire, is_complete, is_pinned, last_use = decode_fields(body)
-        params = QueryParams.from_wire(json.loads(wire)) if wire else DEFAULT
-        place = path_from_bytes(path)
-        return _number(key[1:]), owner, place, params, is_complete, is_pinned, last_use
-    except (ValueError, TypeError, InvalidArgument) as error:
-        raise CorruptRecord(f"the record at {key!r} is no tracked query: {error}") from error

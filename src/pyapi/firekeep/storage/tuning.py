@@ -5,18 +5,21 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from rocksdict import Options
 
-__all__ = ["Role", "options"]
+__all__ = ["Role", "Use", "options"]
 
-Role = Literal["queue", "cache", "reader"]
+Role = Literal["queue", "cache"]
+"""What a database is for."""
+Use = Literal["queue", "cache", "reader"]
+"""The same, or that it is only looked at."""
 
 KIB = 1024
 MIB = 1024 * 1024
 
 
-def options(role: Role) -> "Options":
+def options(use: Use) -> "Options":
     """Return the options for one open, chosen for some 10 MiB of rows.
 
-    Whatever the role, keys are compared and values returned as bytes, and no file of the database
+    Whatever the use, keys are compared and values returned as bytes, and no file of the database
     says otherwise. What a crash may have cut off:
 
     * ``queue``: a log must be sound to its last byte, else opening it is a corruption. Nothing is
@@ -39,9 +42,8 @@ def options(role: Role) -> "Options":
     table.set_bloom_filter(10, False)
 
     chosen = Options(raw_mode=True)
-    chosen.create_if_missing(role != "reader")
-    chosen.create_missing_column_families(True)
-    if role == "queue":
+    chosen.create_if_missing(use != "reader")
+    if use == "queue":
         table.set_block_restart_interval(1)
         chosen.set_compression_type(DBCompressionType.none())
         chosen.set_wal_recovery_mode(DBRecoveryMode.absolute_consistency())
@@ -65,7 +67,7 @@ def options(role: Role) -> "Options":
     chosen.set_level_compaction_dynamic_level_bytes(True)
     chosen.set_max_background_jobs(2)
     # A reader's files may be deleted by the one who writes: it opens all of them at once.
-    chosen.set_max_open_files(-1 if role == "reader" else 64)
+    chosen.set_max_open_files(-1 if use == "reader" else 64)
 
     chosen.set_keep_log_file_num(2)
     chosen.set_max_log_file_size(256 * KIB)

@@ -14,6 +14,8 @@ __all__ = ["Upkeep"]
 _MAX_WAITING_BUFFERS = 2
 _MAX_UNSORTED_FILES = 4
 _PAUSE_S = 0.001
+#: Compaction may also stop for good, after an error that the next write will be told.
+_MAX_PAUSES = 1000
 
 
 class Upkeep:
@@ -32,12 +34,13 @@ class Upkeep:
         one holds the interpreter's lock; its files would also take more space for a while.
         """
         database = self._database
-        waiting = database.property_int_value("rocksdb.num-immutable-mem-table")
-        if (waiting or 0) > _MAX_WAITING_BUFFERS:
+        if self.number("num-immutable-mem-table") > _MAX_WAITING_BUFFERS:
             database.flush(wait=True)
-        while int(
-            database.property_value("rocksdb.num-files-at-level0") or 0
-        ) > _MAX_UNSORTED_FILES and database.property_int_value("rocksdb.num-running-compactions"):
+        for _ in range(_MAX_PAUSES):
+            if self.number("num-files-at-level0") <= _MAX_UNSORTED_FILES or not (
+                self.number("num-running-compactions") or self.number("compaction-pending")
+            ):
+                break
             sleep(_PAUSE_S)
 
     def note(self, rows: Sequence[Row]) -> None:
@@ -65,6 +68,10 @@ class Upkeep:
             first, last = self._deleted
             database.compact_range(first, last + b"\x00", _thoroughly())
         self._is_all_deleted, self._deleted = False, None
+
+    def number(self, name: str) -> int:
+        """Return a number that RocksDB knows of itself."""
+        return int(self._database.property_value(f"rocksdb.{name}") or 0)
 
 
 def _thoroughly() -> "CompactOptions":

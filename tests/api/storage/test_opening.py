@@ -1,0 +1,203 @@
+"""Opening what may be damaged: the app starts, and no write that can be read is lost."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.api.storage.damaging import ROWS, damage_one_file, make_crashed, rows_of
+
+from firekeep.exceptions import CorruptRecord, DatabaseClosed, StorageError
+from firekeep.storage.directory import StoreDirectory
+from firekeep.storage.opening import open_cache, open_queue
+
+SAVED = [(b"saved/%d" % number, b"%d" % number) for number in range(9000)]
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[StoreDirectory]:
+    one = StoreDirectory.open(tmp_path / "store")
+    yield one
+    one.close()
+
+
+def salvage(path: Path) -> list[tuple[bytes, bytes]]:
+    assert path.name == "queue"
+    return SAVED
+
+
+def no_salvage(path: Path) -> list[tuple[bytes, bytes]]:
+    raise AssertionError(f"{path} was not damaged")
+
+
+def break_manifest(path: Path) -> None:
+    (manifest,) = path.glob("MANIFEST-*")
+    manifest.write_bytes(manifest.read_bytes()[:-1])
+
+
+def everything_in(path: Path) -> dict[str, bytes]:
+    return {
+        str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()
+    }
+
+
+def test_what_is_sound_is_opened_and_nothing_is_reported(directory: StoreDirectory) -> None:
+    for _ in range(2):
+        cache, cache_reports = open_cache(directory)
+        queue, queue_reports = open_queue(directory, no_salvage)
+        cache.commit([(b"a", b"1")])
+        queue.commit([(b"b", b"1")])
+        cache.close()
+        queue.close()
+        assert cache_reports + queue_reports == []
+
+    queue = open_queue(directory, no_salvage).backend
+    assert rows_of(queue) == {b"b": b"1"}
+    queue.close()
+
+
+def test_a_damaged_cache_is_moved_away_and_an_empty_one_is_there(directory: StoreDirectory) -> None:
+    make_crashed(directory.cache, "cache")
+    break_manifest(directory.cache)
+    damaged = everything_in(directory.cache)
+
+    cache, reports = open_cache(directory)
+
+    assert rows_of(cache) == {}
+    (place,) = (directory.path / "quarantine").iterdir()
+    assert everything_in(place) == damaged
+    assert len(reports) == 1
+    assert str(place) in reports[0]
+    cache.close()
+    cache, reports = open_cache(directory)
+    assert reports == []
+    cache.close()
+
+
+def test_damage_that_is_found_while_reading_can_be_handed_in(directory: StoreDirectory) -> None:
+    cache = open_cache(directory).backend
+    cache.commit([(b"a", b"1")])
+    cache.close()
+
+    cache, reports = open_cache(directory, CorruptRecord("the record b'a'"))
+
+    assert rows_of(cache) == {}
+    assert "the record b'a'" in reports[0]
+    cache.close()
+
+
+def test_of_a_damaged_queue_what_can_be_saved_is_there_again(directory: StoreDirectory) -> None:
+    make_crashed(directory.queue, "queue")
+    break_manifest(directory.queue)
+    damaged = everything_in(directory.queue)
+
+    queue, reports = open_queue(directory, salvage)
+
+    assert rows_of(queue) == dict(SAVED)
+    (place,) = (directory.path / "quarantine").iterdir()
+    assert everything_in(place) == damaged
+    assert len(reports) == 1
+    assert f"{len(SAVED)} of its records" in reports[0]
+    queue.close()
+    queue, reports = open_queue(directory, no_salvage)
+    assert rows_of(queue) == dict(SAVED)
+    assert reports == []
+    queue.close()
+
+
+def test_a_queue_from_which_nothing_can_be_saved_starts_empty(directory: StoreDirectory) -> None:
+    directory.queue.touch()
+
+    queue, reports = open_queue(directory, lambda path: [])
+
+    assert rows_of(queue) == {}
+    assert "0 of its records" in reports[0]
+    queue.close()
+
+
+def test_a_salvager_that_fails_leaves_everything_where_it_was(directory: StoreDirectory) -> None:
+    make_crashed(directory.queue, "queue")
+    break_manifest(directory.queue)
+    damaged = everything_in(directory.queue)
+
+    def fail(path: Path) -> Iterator[tuple[bytes, bytes]]:
+        yield b"a", b"1"
+        raise StorageError("the disk failed")
+
+    with pytest.raises(StorageError, match="the disk failed"):
+        open_queue(directory, fail)
+
+    assert everything_in(directory.queue) == damaged
+    queue = open_queue(directory, salvage).backend
+    assert rows_of(queue) == dict(SAVED)
+    queue.close()
+
+
+def test_a_crash_while_the_new_queue_is_written_starts_over(directory: StoreDirectory) -> None:
+    make_crashed(directory.path / "queue.new", "queue")
+    make_crashed(directory.queue, "queue")
+    break_manifest(directory.queue)
+
+    queue = open_queue(directory, salvage).backend
+
+    assert rows_of(queue) == dict(SAVED)
+    assert not (directory.path / "queue.new").exists()
+    queue.close()
+
+
+def test_a_crash_after_the_damaged_queue_was_moved_goes_on_with_the_new_one(
+    directory: StoreDirectory,
+) -> None:
+    make_crashed(directory.path / "queue.new", "queue")
+
+    queue, reports = open_queue(directory, no_salvage)
+
+    assert (rows_of(queue), reports) == (ROWS, [])
+    assert not (directory.path / "queue.new").exists()
+    queue.close()
+
+
+def test_a_directory_of_unknown_format_is_treated_as_damaged(tmp_path: Path) -> None:
+    directory = StoreDirectory.open(tmp_path / "store")
+    make_crashed(directory.queue, "queue")
+    make_crashed(directory.cache, "cache")
+    directory.close()
+    (directory.path / "format").write_text("…")
+    directory = StoreDirectory.open(tmp_path / "store")
+
+    queue, queue_reports = open_queue(directory, salvage)
+    cache, cache_reports = open_cache(directory)
+    directory.write_format()
+
+    assert rows_of(queue) == dict(SAVED)
+    assert rows_of(cache) == {}
+    assert [len(reports) for reports in (queue_reports, cache_reports)] == [1, 1]
+    queue.close()
+    cache.close()
+    directory.close()
+
+
+def test_a_store_that_is_in_use_no_more_opens_nothing(directory: StoreDirectory) -> None:
+    directory.cache.touch()
+    directory.close()
+
+    with pytest.raises(DatabaseClosed):
+        open_cache(directory)
+
+
+@pytest.mark.parametrize("seed", range(100, 120))
+def test_whatever_happens_to_a_file_both_open_in_the_end(
+    directory: StoreDirectory, seed: int
+) -> None:
+    chance = random.Random(seed)
+    make_crashed(directory.queue, "queue")
+    make_crashed(directory.cache, "cache")
+    damage_one_file(directory.queue, chance)
+    damage_one_file(directory.cache, chance)
+
+    queue = open_queue(directory, salvage).backend
+    cache = open_cache(directory).backend
+
+    for backend in (queue, cache):
+        backend.commit([(b"later", b"1")], sync=True)
+        backend.close()
