@@ -24,6 +24,7 @@ from firekeep.engine.effects import (
     Complete,
     Connect,
     Disconnect,
+    Effect,
     FetchToken,
     Load,
     LoadWrites,
@@ -664,12 +665,11 @@ class Driver:
             if not self._is_open:
                 return None
             now_s, wall_ms = self._clock.monotonic_s(), self._clock.wall_ms()
+            effects: list[Effect] = [StatusChanged()]
             if change.kind in ("signed_in", "signed_out"):
                 effects = self._engine.change_user(change.uid, now_s, wall_ms, clear=change.clear)
             elif change.kind == "refreshed":
                 effects = self._engine.refresh_token(now_s)
-            else:
-                effects = [StatusChanged()]
             self._delivery.perform(effects)
         if change.clear and self._storing is not None:
             return self._storing.flush()

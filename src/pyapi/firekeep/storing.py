@@ -53,9 +53,10 @@ class RunBlocking(Protocol):
 async def run_in_thread(function: Callable[..., ResultT], *arguments: Any) -> ResultT:
     """Run a call in a worker thread; it is begun and waited for, whatever is cancelled."""
     # What it is to store has been taken from the engine: given up, it would be lost.
-    with anyio.CancelScope(shield=True):
-        return await anyio.to_thread.run_sync(function, *arguments)
-    raise AssertionError("a shielded scope swallows nothing")
+    shield = anyio.CancelScope(shield=True)
+    with shield:
+        result = await anyio.to_thread.run_sync(function, *arguments)
+    return result  # pyright: ignore[reportPossiblyUnbound]  a shielded scope swallows nothing
 
 
 class Storing:

@@ -110,8 +110,7 @@ def test_deletions_that_lie_where_nothing_else_does_are_cleared_away(
     backend.compact()
     for start in range(0, 10_000, 100):
         keys = [b"%08d" % number for number in range(start, start + 100)]
-        backend.commit([(key, NOISE[:1000]) for key in keys])
-        backend.commit([(key, None) for key in keys])
+        backend.commit([row for key in keys for row in ((key, NOISE[:1000]), (key, None))])
     if is_reopened:
         backend.close()
         backend = RocksBackend.open(path, role="queue")

@@ -1,6 +1,7 @@
 """One database's queue and cache, in one directory on disk."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path as FilePath
 from typing import Literal, NamedTuple
 
@@ -10,6 +11,7 @@ from firekeep.storage.opening import Opened, Salvager, open_cache, open_queue
 from firekeep.storage.rocksdb import RocksBackend
 from firekeep.storage.salvage import carve
 from firekeep.storage.server_cache import CacheReport, ServerCache
+from firekeep.storage.space import SpaceKeeper
 from firekeep.storage.write_journal import LoadedWrites, WriteJournal
 from firekeep_core.operation.cache_change import CacheChange, CachedQuery, Concluded
 from firekeep_core.operation.queued_write import QueuedWrite, WriteEnvelope
@@ -50,8 +52,10 @@ class Store:
         self._directory: StoreDirectory | None = None
         self._queue: RocksBackend | None = None
         self._journal: WriteJournal | None = None
+        self._queue_space: SpaceKeeper | None = None
         self._rows: RocksBackend | None = None
         self._cache: ServerCache | None = None
+        self._cache_space: SpaceKeeper | None = None
 
     def open(self, owner: str | None = None) -> OpenedStore:
         """Open what is there, or begin anew, for a user.
@@ -95,6 +99,8 @@ class Store:
             sent_through=sent_through,
             sync=bool(added) and self._durability == "batch",
         )
+        if self._queue_space is not None:
+            self._queue_space.keep(journal.pending_bytes)
 
     def load_writes(self, write_ids: Sequence[int]) -> LoadedWrites:
         """Return writes with their payloads, and the ids of those that are damaged."""
@@ -106,7 +112,10 @@ class Store:
 
     def apply(self, changes: Sequence[CacheChange]) -> CacheReport:
         """Store changes, all or none, and keep to the budget."""
-        return self._open_server_cache().apply(changes)
+        report = self._open_server_cache().apply(changes)
+        if self._cache_space is not None:
+            self._cache_space.keep(max(report.size_bytes, self._budget_bytes))
+        return report
 
     def load(self, path: Path, params: QueryParams) -> CachedQuery:
         """Return what is known of a query."""
@@ -140,14 +149,15 @@ class Store:
 
     def close(self) -> None:
         """Close what is open; what was stored stays. Twice does nothing."""
-        for backend in (self._queue, self._rows):
-            if backend is not None:
-                backend.close()
-        self._queue = self._rows = None
-        self._journal = self._cache = None
-        if self._directory is not None:
-            self._directory.close()
-            self._directory = None
+        with ExitStack() as stack:
+            # Whatever fails, the directory is given free, and last.
+            if self._directory is not None:
+                stack.callback(self._directory.close)
+            for backend in (self._queue, self._rows):
+                if backend is not None:
+                    stack.callback(backend.close)
+            self._queue = self._rows = self._directory = None
+            self._journal = self._cache = None
 
     def _open_queue(
         self, directory: StoreDirectory, notes: list[str]
@@ -165,6 +175,7 @@ class Store:
     ) -> tuple[WriteJournal, list[WriteEnvelope]]:
         self._queue = opened.backend
         notes += opened.reports
+        self._queue_space = SpaceKeeper(opened.backend)
         self._journal = WriteJournal(opened.backend)
         return self._journal, self._journal.open()
 
@@ -185,6 +196,7 @@ class Store:
         self, opened: Opened
     ) -> tuple[list[int], list[tuple[Path, QueryParams]], CacheReport]:
         self._rows = opened.backend
+        self._cache_space = SpaceKeeper(opened.backend)
         self._cache = ServerCache(opened.backend, budget_bytes=self._budget_bytes)
         state = self._cache.open(self._owner)
         return state.acknowledged, state.pinned, state.report
