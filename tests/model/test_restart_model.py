@@ -1,7 +1,6 @@
 """Random histories in which the process ends at any moment and begins again on the same disk.
 
-The disk here is a model, as obvious as can be; that the real one does as it does is tested where
-that is. What must hold is the engine's part: that everything needed gets there, in the right order.
+The disk is a model, as obvious as can be, and then the real queue and cache over rows in memory.
 """
 
 from typing import Any
@@ -13,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from tests.api.engine.dialogue import ALL_KINDS, Dialogue, Listener, Message
 from tests.model.disk_model import DiskModel
 from tests.model.simulated_server import SimulatedServer
+from tests.model.stored_disk import StoredDisk
 
 from firekeep.engine.requests import PendingWrite
 from firekeep_core.query.params import QueryParams
@@ -60,10 +60,10 @@ class RestartMachine(RuleBasedStateMachine):
         self.done: set[int] = set()
         """Writes of which the disk knows that they are over: not to be sent again."""
 
-    def make_disk(self) -> DiskModel:
+    def make_disk(self) -> DiskModel | StoredDisk:
         return DiskModel()
 
-    def start(self, disk: DiskModel) -> Dialogue:
+    def start(self, disk: DiskModel | StoredDisk) -> Dialogue:
         dialogue = Dialogue(disk=disk)
         dialogue.open_disk()
         return dialogue
@@ -170,7 +170,7 @@ class RestartMachine(RuleBasedStateMachine):
         shown = self.shown()
         queue = self.queue()
 
-        self.restart(self.disk)
+        self.restart(self.disk.copy())
         for path, params in shown:
             self.listeners[path, params] = self.dialogue.listen(path, params, ALL_KINDS)
         self.dialogue.run_disk()
@@ -203,7 +203,7 @@ class RestartMachine(RuleBasedStateMachine):
         }
         self.collect()
 
-    def restart(self, disk: DiskModel) -> None:
+    def restart(self, disk: DiskModel | StoredDisk) -> None:
         self.disk = disk
         self.done |= disk.ever_acknowledged
         self.listeners.clear()
@@ -261,12 +261,21 @@ class RestartMachine(RuleBasedStateMachine):
             assert params.filter(cached.node) == node
 
 
+class StoredRestartMachine(RestartMachine):
+    """The same with the real queue and cache."""
+
+    def make_disk(self) -> DiskModel | StoredDisk:
+        return StoredDisk()
+
+
 TestRestarts = RestartMachine.TestCase
 TestRestarts.settings = settings(max_examples=500, stateful_step_count=50, deadline=None)
+TestStoredRestarts = StoredRestartMachine.TestCase
+TestStoredRestarts.settings = settings(max_examples=500, stateful_step_count=50, deadline=None)
 
 
 @pytest.mark.slow
-class TestManyRestarts(RestartMachine.TestCase):
+class TestManyRestarts(StoredRestartMachine.TestCase):
     """The same, for longer."""
 
     settings = settings(max_examples=10_000, stateful_step_count=50, deadline=None)
