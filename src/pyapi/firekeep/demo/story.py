@@ -5,13 +5,16 @@ from contextlib import AsyncExitStack
 from functools import partial
 from importlib.resources import files
 from json import loads
+from pathlib import Path as FilePath
+from tempfile import TemporaryDirectory
 
 import firekeep
 from firekeep.config import Config
 from firekeep.database import Database
 from firekeep.demo.checks import Checks, Paint
+from firekeep.demo.restart import Restart
+from firekeep.demo.waiting import until
 from firekeep.emulator import Emulator
-from firekeep.reference import Reference
 from firekeep.snapshot import Snapshot
 from firekeep_core.snap.value import export
 
@@ -35,6 +38,8 @@ async def run(line: Callable[[str], None], paint: Paint) -> int:
         ada = await stack.enter_async_context(Database(server.url, config=CONFIG))
         bob = await stack.enter_async_context(Database(server.url, config=CONFIG))
         await Story(checks, server, ada, bob).tell()
+        directory = stack.enter_context(TemporaryDirectory())
+        await Restart(checks, server, ada, str(FilePath(directory, "carl"))).tell(STORY)
     return 0 if checks.end() else 1
 
 
@@ -63,7 +68,7 @@ class Story:
         with self._checks.step("Two clients listen to a server with data of Hacker News"):
             self._checks.say(f"the server is {server.url}")
             for name, database in (("Ada", self._ada), ("Bob", self._bob)):
-                snapshot = await _until(database.reference(), Snapshot.exists)
+                snapshot = await until(database.reference(), Snapshot.exists)
                 size = f"{snapshot.size_bytes} bytes"
                 check(f"{name} has all of it, {size}", self._is_equal(snapshot))
 
@@ -71,7 +76,7 @@ class Story:
             self._checks.say("somebody changes the score of a story to 111 + 1")
             server.set(f"{STORY}/score", 112)
             for name, database in (("Ada", self._ada), ("Bob", self._bob)):
-                await _until(database.reference(f"{STORY}/score"), _has(112))
+                await until(database.reference(f"{STORY}/score"), _has(112))
                 check(f"{name} hears of it", True)
 
     async def _write_live(self) -> None:
@@ -81,7 +86,7 @@ class Story:
         with self._checks.step("A write is shown at once, then sent"):
             place = self._ada.reference(f"{STORY}/title")
             with place.on_value(lambda snapshot: heard.append(snapshot.value)):
-                await _until(place, Snapshot.exists)
+                await until(place, Snapshot.exists)
                 write = place.set(title)
                 check(
                     "Ada's own listener was told before the call returned",
@@ -90,7 +95,7 @@ class Story:
                 await write
                 check("the server has confirmed it", self._server.value(f"/{STORY}/title") == title)
                 check("Ada's listener was not told twice", heard.count(title) == 1)
-            await _until(self._bob.reference(f"{STORY}/title"), _has(title))
+            await until(self._bob.reference(f"{STORY}/title"), _has(title))
             check("Bob has received it", True)
 
     async def _write_offline(self) -> None:
@@ -163,7 +168,7 @@ class Story:
             score = server.value(f"/{STORY}/score")
             check("all votes count: 112 + 10 + 5 = 127", score == 127)
             for name, database in (("Ada", self._ada), ("Bob", self._bob)):
-                snapshot = await _until(database.reference(), self._is_equal)
+                snapshot = await until(database.reference(), self._is_equal)
                 check(
                     f"{name} ends equal to the server, {snapshot.size_bytes} bytes",
                     self._is_equal(snapshot) and not snapshot.metadata.has_pending_writes,
@@ -171,15 +176,6 @@ class Story:
 
     def _is_equal(self, snapshot: Snapshot) -> bool:
         return bool(snapshot.export() == export(self._server.node(str(snapshot.path))))
-
-
-async def _until(reference: Reference, predicate: Callable[[Snapshot], bool]) -> Snapshot:
-    """Wait until what a client sees is as it should be; return it."""
-    async with reference.values() as values:
-        async for snapshot in values:
-            if predicate(snapshot):
-                return snapshot
-    raise AssertionError("values end only with their database")
 
 
 def _has(value: object) -> Callable[[Snapshot], bool]:
