@@ -79,7 +79,7 @@ class JournalMachine(RuleBasedStateMachine):
         for write_id in removed:
             self.model.writes.pop(write_id, None)
         self.model.writes |= {write.envelope.id: write for write in writes}
-        self.model.next_id += count
+        self.model.next_id = max(self.model.next_id + count, through + 1)
         self.model.sent_through = through
         self.committed()
 
@@ -106,7 +106,10 @@ class JournalMachine(RuleBasedStateMachine):
     def note_sent(self, ahead: int) -> None:
         self.journal.note_sent(self.model.next_id + ahead)
 
-        self.model.sent_through = max(self.model.sent_through, self.model.next_id + ahead)
+        through = self.model.next_id + ahead
+        if through > self.model.sent_through:
+            self.model.sent_through = through
+            self.model.next_id = max(self.model.next_id, through + 1)
         self.committed()
 
     @rule(ahead=st.integers(-3, 3))

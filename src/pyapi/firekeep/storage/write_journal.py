@@ -128,7 +128,7 @@ class WriteJournal:
         self.store((), write_ids)
 
     def note_sent(self, through_id: int) -> None:
-        """Note that writes up to this id may be given to a connection from now on."""
+        """Note that writes up to this id, which has been given, may be given to a connection."""
         self.store((), (), sent_through=through_id)
 
     def reserve(self, write_id: int) -> None:
@@ -160,7 +160,7 @@ class WriteJournal:
         changed, passed = self._change_gone(gone, oldest_id)
         state = QueueState(
             0,
-            max(self._state.next_id, last_id + 1),
+            max(self._state.next_id, last_id + 1, sent_through + 1),
             oldest_id,
             max(self._state.sent_through, sent_through),
             len(self._sizes) + len(sizes) - len(gone),
@@ -236,10 +236,15 @@ class WriteJournal:
                 bucket, bit = divmod(id, BUCKET_IDS)
                 bits = changed.get(bucket, self._gone.get(bucket, 0))
                 changed[bucket] = bits | 1 << bit
-        end = oldest_id // BUCKET_IDS
         passed: list[int] = []
-        if end > self._state.oldest_id // BUCKET_IDS:
-            passed = [bucket for bucket in self._gone if bucket < end]
+        if self._gone and oldest_id > self._state.oldest_id:
+            end, offset = divmod(oldest_id, BUCKET_IDS)
+            passed = [
+                bucket
+                for bucket, bits in self._gone.items()
+                if bucket not in changed
+                and (bucket < end or (bucket == end and not bits >> offset))
+            ]
         return [Gone(*item) for item in changed.items()], passed
 
     def _commit(
