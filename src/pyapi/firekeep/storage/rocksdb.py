@@ -148,10 +148,8 @@ class RocksBackend:
         database = self._readable()
         if start >= end:
             return iter(())
-        bounds = _library().ReadOptions()
-        bounds.set_iterate_upper_bound(end)
         try:
-            scan = RocksScan(database.iter(bounds), start, self._path, self._check)
+            scan = RocksScan(database.iter(), start, end, self._path, self._check)
         except Exception as error:
             raise translated(error, self._path) from error
         self._scans.add(scan)

@@ -15,19 +15,28 @@ __all__ = ["RocksScan"]
 
 
 class RocksScan(Iterator[tuple[bytes, bytes]]):
-    """The rows from where an iterator stands up to its bound, as they were when it was made.
+    """The rows from `start` to before `end`, as they were when the iterator was made.
+
+    The end is looked for here: bounds that are given to RocksDB lie in memory that rocksdict (0.3.29)
+    frees while the iterator still compares with it, and then it ends anywhere.
 
     Until it has ended the database stays locked, even when that is closed: `end` is for that.
     """
 
-    __slots__ = ("__weakref__", "_check", "_failure", "_path", "_rows", "_start")
+    __slots__ = ("__weakref__", "_check", "_end", "_failure", "_path", "_rows", "_start")
 
     def __init__(
-        self, rows: "RdictIter", start: bytes, path: Path, check: Callable[[], None]
+        self,
+        rows: "RdictIter",
+        start: bytes,
+        end: bytes,
+        path: Path,
+        check: Callable[[], None],
     ) -> None:
-        """Take a bounded iterator; `check` raises where this process must not use it."""
+        """Take a new iterator; `check` raises where this process must not use it."""
         self._rows: RdictIter | None = rows
         self._start: bytes | None = start
+        self._end = end
         self._path = path
         self._check = check
         self._failure: FirekeepError | None = None
@@ -45,9 +54,11 @@ class RocksScan(Iterator[tuple[bytes, bytes]]):
                 rows.seek(self._start)
                 self._start = None
             if rows.valid():
-                row: tuple[bytes, bytes] = (rows.key(), rows.value())
-                rows.next()
-                return row
+                key: bytes = rows.key()
+                if key < self._end:
+                    row: tuple[bytes, bytes] = (key, rows.value())
+                    rows.next()
+                    return row
             rows.status()
         except Exception as error:
             failure = translated(error, self._path)
