@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path as FilePath
-from typing import Literal, NamedTuple
+from types import TracebackType
+from typing import Literal, NamedTuple, Self
 
 from firekeep.exceptions import CorruptRecord, StorageError
 from firekeep.storage.directory import StoreDirectory
@@ -56,6 +57,20 @@ class Store:
         self._rows: RocksBackend | None = None
         self._cache: ServerCache | None = None
         self._cache_space: SpaceKeeper | None = None
+
+    def __enter__(self) -> Self:
+        """Open it for nobody in particular."""
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
 
     def open(self, owner: str | None = None) -> OpenedStore:
         """Open what is there, or begin anew, for a user.
