@@ -25,7 +25,7 @@ from firekeep.engine.journal import JournalBatch, queued_write
 from firekeep.exceptions import CorruptRecord, StorageError, StorageFull
 from firekeep.pending import Pending
 from firekeep.status import StorageState
-from firekeep.storage.server_cache import CacheReport
+from firekeep.storage.cache_report import CacheReport
 from firekeep.storage.store import Store
 from firekeep.write import Write
 from firekeep_core.operation.cache_change import Acknowledged, CacheChange, CachedQuery
@@ -53,10 +53,10 @@ class RunBlocking(Protocol):
 async def run_in_thread(function: Callable[..., ResultT], *arguments: Any) -> ResultT:
     """Run a call in a worker thread; it is begun and waited for, whatever is cancelled."""
     # What it is to store has been taken from the engine: given up, it would be lost.
-    shield = anyio.CancelScope(shield=True)
-    with shield:
-        result = await anyio.to_thread.run_sync(function, *arguments)
-    return result  # pyright: ignore[reportPossiblyUnbound]  a shielded scope swallows nothing
+    results: list[ResultT] = []
+    with anyio.CancelScope(shield=True):
+        results.append(await anyio.to_thread.run_sync(function, *arguments))
+    return results[0]
 
 
 class Storing:

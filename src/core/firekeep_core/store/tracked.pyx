@@ -39,6 +39,7 @@ cdef class TrackedQuery:
         return self.is_complete or self.is_pinned
 
 
+@cython.final
 cdef class Place:
     cdef dict children              # key -> Place; None without any
     cdef dict queries               # params -> TrackedQuery; None without any

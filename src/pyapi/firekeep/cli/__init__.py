@@ -54,10 +54,13 @@ def _run(options: Any, output: Any) -> int:
 
     import anyio
 
-    from firekeep.cli import commands
+    from firekeep.cli import commands, store_commands
 
     verbose = getattr(options, "verbose", False)
     logging.basicConfig(
         format="firekeep: %(message)s", level=logging.DEBUG if verbose else logging.WARNING
     )
+    action = store_commands.COMMANDS.get((options.command, getattr(options, "action", "")))
+    if action is not None:
+        return action(options, output)
     return anyio.run(commands.COMMANDS[options.command], options, output)

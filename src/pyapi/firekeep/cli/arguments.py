@@ -60,6 +60,32 @@ def make_parser() -> argparse.ArgumentParser:
     emulator.add_argument("--export", dest="export_path", metavar="FILE", help="JSON to end with")
     emulator.add_argument("-v", "--verbose", action="store_true", help="log what happens")
 
+    cache = _add(make, "cache", "look into the cache of a database on disk, or clear it")
+    actions = cache.add_subparsers(dest="action", required=True, metavar="ACTION").add_parser
+    for name, text in (
+        ("info", "print how much there is of what"),
+        ("list", "print the queries that are known, the most recently used first"),
+        ("clear", "drop what is not kept synced; the app must be stopped"),
+        ("export", "print all that is known, as JSON"),
+        ("verify", "read everything, and print what is wrong"),
+    ):
+        action = _add(actions, name, text)
+        _add_store(action)
+        if name == "export":
+            action.add_argument("--owner", metavar="UID", help="of this user; by default nobody's")
+
+    queue = _add(make, "queue", "look into the queue of writes on disk, or cancel some")
+    actions = queue.add_subparsers(dest="action", required=True, metavar="ACTION").add_parser
+    for name, text in (
+        ("list", "print the writes that wait, oldest first"),
+        ("cancel", "drop writes for good; the app must be stopped"),
+        ("export", "print the writes with their data, one JSON object a line"),
+    ):
+        action = _add(actions, name, text)
+        _add_store(action)
+        if name == "cancel":
+            action.add_argument("ids", metavar="ID", nargs="+", type=_positive)
+
     _add(make, "demo", "show two clients, one server and what happens between them")
     return parser
 
@@ -68,6 +94,11 @@ def _add(
     make: Callable[..., argparse.ArgumentParser], name: str, text: str
 ) -> argparse.ArgumentParser:
     return make(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+
+
+def _add_store(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("directory", metavar="DIR", help="what was given as persistence=")
+    parser.add_argument("--json", action="store_true", help="as JSON")
 
 
 def _add_location(parser: argparse.ArgumentParser) -> None:

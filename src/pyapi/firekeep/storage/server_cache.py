@@ -1,10 +1,11 @@
 """What the server said, on disk: one tree for each user, and the queries that it answers."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from firekeep.exceptions import CorruptRecord
 from firekeep.storage.backend import Backend
+from firekeep.storage.cache_report import CacheEntry, CacheReport, OpenedCache
 from firekeep.storage.cache_rows import (
     ACKNOWLEDGED,
     DATA,
@@ -40,53 +41,17 @@ from firekeep_core.operation.cache_change import (
 )
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.node import Node
-from firekeep_core.snap.path import Path
+from firekeep_core.snap.path import ROOT, Path
 from firekeep_core.store.layout import path_from_bytes, range_end
 from firekeep_core.store.record import seal, unseal
 from firekeep_core.store.tracked import TrackedQueries, TrackedQuery
 
-__all__ = ["CacheEntry", "CacheReport", "OpenedCache", "ServerCache"]
+__all__ = ["ServerCache"]
 
 DEFAULT = QueryParams.DEFAULT
 
 # Once over the budget, so much of it is kept: the next byte does not start another eviction.
 _KEPT_SHARE = 0.9
-
-
-class CacheReport(NamedTuple):
-    """What the cache takes after a commit."""
-
-    size_bytes: int
-    """Keys and values of all its rows: what the budget is about."""
-    budget_bytes: int
-    is_over_budget: bool
-    """Whether what may not be evicted alone exceeds the budget."""
-    queries: int
-    """Queries that have a row."""
-    evicted_queries: int
-    """How many this commit made go, and `freed_bytes` how much room that gave."""
-    freed_bytes: int
-
-
-class OpenedCache(NamedTuple):
-    """What a cache says when it is opened."""
-
-    pinned: list[tuple[Path, QueryParams]]
-    """The queries that are to be kept synced."""
-    acknowledged: list[int]
-    """Writes that the server has confirmed, though the queue may still hold them."""
-    report: CacheReport
-
-
-class CacheEntry(NamedTuple):
-    """One query that the cache knows of."""
-
-    owner: str | None
-    path: Path
-    params: QueryParams
-    is_complete: bool
-    is_pinned: bool
-    last_use: int
 
 
 class ServerCache:
@@ -122,14 +87,18 @@ class ServerCache:
         Raises:
             CorruptRecord: it is damaged.
         """
+        self.read()
+        acknowledged = [number_in(key) for key, _ in self._rows(ACKNOWLEDGED)]
+        pinned = self.switch_owner(owner)
+        return OpenedCache(pinned, acknowledged, self._evict(self._budget_bytes))
+
+    def read(self) -> None:
+        """Read what there is without changing anything, to look at it."""
         self.size_bytes = self.recount()
         for key, record in self._rows(OWNER):
             self._owners[read_owner(key, record)] = number_in(key)
         for stored in self._stored_queries():
             self._queries.restore(*stored)
-        acknowledged = [number_in(key) for key, _ in self._rows(ACKNOWLEDGED)]
-        pinned = self.switch_owner(owner)
-        return OpenedCache(pinned, acknowledged, self._evict(self._budget_bytes))
 
     def switch_owner(self, owner: str | None) -> list[tuple[Path, QueryParams]]:
         """Go on with another user's data; return what that one keeps synced."""
@@ -201,9 +170,9 @@ class ServerCache:
             for q in found
         ]
 
-    def export(self) -> Node:
-        """Return all that is known of the present user's tree."""
-        return self._tree.load(Path.from_keys([]))
+    def export(self, owner: str | None) -> Node:
+        """Return all that is known of a user's tree; null for one that is not known."""
+        return self._tree_of(self._owners.get(owner, 0)).load(ROOT)
 
     def recount(self) -> int:
         """Return the size of all rows by reading them all."""

@@ -7,14 +7,15 @@ from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
 from firekeep.exceptions import CorruptRecord, StorageError
+from firekeep.storage.cache_report import CacheReport
 from firekeep.storage.directory import StoreDirectory
 from firekeep.storage.opening import Opened, Salvager, open_cache, open_queue
 from firekeep.storage.rocksdb import RocksBackend
 from firekeep.storage.salvage import carve
-from firekeep.storage.server_cache import CacheReport, ServerCache
+from firekeep.storage.server_cache import ServerCache
 from firekeep.storage.space import SpaceKeeper
 from firekeep.storage.write_journal import LoadedWrites, WriteJournal
-from firekeep_core.operation.cache_change import CacheChange, CachedQuery, Concluded
+from firekeep_core.operation.cache_change import CacheChange, CachedQuery, Clear, Concluded
 from firekeep_core.operation.queued_write import QueuedWrite, WriteEnvelope
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.path import Path
@@ -135,6 +136,10 @@ class Store:
     def load(self, path: Path, params: QueryParams) -> CachedQuery:
         """Return what is known of a query."""
         return self._open_server_cache().load(path, params)
+
+    def clear(self) -> CacheReport:
+        """Drop all that is neither listened to nor kept synced."""
+        return self.apply([Clear()])
 
     def switch_owner(
         self, changes: Sequence[CacheChange], owner: str | None, cleared: str | None
