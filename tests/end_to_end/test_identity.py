@@ -1,15 +1,17 @@
 """Signing in, the token that runs out, and whose writes are whose."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from tests.end_to_end.served import EAGER, PATIENCE_S, served, until_connection, until_value
 
 import firekeep
-from firekeep.auth import Auth
-from firekeep.emulator import Emulator
+from firekeep.auth import Auth, Credential, CredentialChange
+from firekeep.emulator import Emulator, unsigned_token
 from firekeep.exceptions import WriteCancelled
 
 pytestmark = pytest.mark.anyio
@@ -186,6 +188,73 @@ async def test_a_refusal_under_a_valid_credential_cancels_and_is_not_cached(
 
             with pytest.raises(firekeep.exceptions.NotCached):
                 await db.reference("a").get("cache")
+
+
+class Rotating:
+    """A source of credentials whose token changes as often as a test says."""
+
+    def __init__(self) -> None:
+        self.uid: str | None = "ada"
+        self.given = 0
+        self._callbacks: list[Callable[[CredentialChange], object]] = []
+
+    async def restore(self, directory: Path | None = None) -> None:
+        """Know the user already."""
+
+    async def token(
+        self, force: bool = False, *, offset_ms: int | None = None
+    ) -> Credential | None:
+        """Return another token each time."""
+        self.given += 1
+        claims = {"user_id": "ada", "iat": 1_700_000_000, "exp": 4_000_000_000, "n": self.given}
+        return Credential(unsigned_token(claims), "ada", 4_000_000_000_000)
+
+    def on_change(self, callback: Callable[[CredentialChange], object]) -> Callable[[], None]:
+        """Call back with each rotation."""
+        self._callbacks.append(callback)
+        return self._callbacks.clear
+
+    async def rotate(self) -> None:
+        """Have the client present another token."""
+        given = self.given
+        for callback in self._callbacks:
+            callback(CredentialChange("refreshed", "ada", "ada"))
+        while self.given == given:
+            await anyio.lowlevel.checkpoint()
+
+
+def resident_bytes() -> int:
+    """Return what this process has in memory, or 0 where that is not told."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * 4096 if statm.exists() else 0
+
+
+async def test_ten_thousand_refreshes_are_not_noticed() -> None:
+    source = Rotating()
+    async with (
+        served({"a": 1}) as server,
+        firekeep.open(server.url, auth=source, config=EAGER) as db,
+    ):
+        heard: list[Any] = []
+        cancelled: list[Exception] = []
+        db.reference("a").on_value(lambda snapshot: heard.append(snapshot.value), cancelled.append)
+        await until_auth(db, "valid")
+        await until_value(db.reference("a"), 1)
+        connection = server.clients[0]
+
+        for _ in range(2_000):
+            await source.rotate()
+        await db.reference("b").set(1)
+        settled_bytes = resident_bytes()
+        for _ in range(8_000):
+            await source.rotate()
+        await db.reference("b").set(2)
+
+        assert source.given > 10_000
+        assert heard == [1]
+        assert cancelled == []
+        assert server.clients == [connection]
+        assert resident_bytes() < settled_bytes + 20 * 1024 * 1024
 
 
 async def test_refreshing_the_token_over_and_over_is_not_noticed() -> None:

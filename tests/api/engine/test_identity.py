@@ -1,0 +1,217 @@
+"""The engine with a user: a credential that lapses is no refusal, and each write has an owner."""
+
+from tests.api.engine.dialogue import ALL_KINDS, HOST, Dialogue, answer, control, push
+
+from firekeep.engine.effects import Disconnect, FetchToken
+from firekeep.exceptions import PermissionDenied, TransactionAborted, WriteCancelled
+
+AC = {
+    "t": "d",
+    "d": {"a": "ac", "b": {"s": "expired_token", "d": "the token has expired"}},
+}
+
+
+def signed_in(*, expires_s: float = float("inf"), refresh_s: float = float("inf")) -> Dialogue:
+    """Start as Ada, whose credential the server has taken."""
+    dialogue = Dialogue(has_auth=True)
+    dialogue.engine.begin_as("ada")
+    dialogue.go_online()
+    give(dialogue, "token-1", expires_s=expires_s, refresh_s=refresh_s)
+    dialogue.greet()
+    dialogue.answer(dialogue.last("gauth"), data={})
+    return dialogue
+
+
+def give(
+    dialogue: Dialogue,
+    token: str,
+    *,
+    expires_s: float = float("inf"),
+    refresh_s: float = float("inf"),
+) -> None:
+    """Hand over the credential that was asked for last."""
+    attempt = [effect for effect in dialogue.effects if isinstance(effect, FetchToken)][-1].attempt
+    dialogue.perform(
+        dialogue.engine.token(
+            "auth",
+            attempt,
+            token,
+            None,
+            dialogue.now_s,
+            refresh_s=refresh_s,
+            expires_s=expires_s,
+        )
+    )
+
+
+def sign_in_again(dialogue: Dialogue) -> None:
+    """Wait for the next attempt, with a credential that the server takes."""
+    dialogue.advance_to_wake()
+    give(dialogue, "token-2")
+    dialogue.greet()
+    dialogue.answer(dialogue.last("gauth"), data={})
+
+
+def test_a_listen_refused_with_the_revocation_is_suspended_and_resumed() -> None:
+    dialogue = signed_in()
+    listener = dialogue.listen("/a", kinds=ALL_KINDS)
+    first = dialogue.last("q")
+
+    dialogue.server(answer(first, "permission_denied", ""), AC)
+
+    assert listener.events == []
+    assert dialogue.of(Disconnect)
+    sign_in_again(dialogue)
+    assert dialogue.last("q")["r"] != first["r"]
+    dialogue.server(push("/a", 1), answer(dialogue.last("q"), data={}))
+    assert listener.value == 1
+
+
+def test_a_listen_revoked_after_the_token_ran_out_is_suspended() -> None:
+    dialogue = signed_in(expires_s=105.0)
+    listener = dialogue.listen("/a", kinds=ALL_KINDS)
+    dialogue.server(push("/a", 1), answer(dialogue.last("q"), data={}))
+
+    dialogue.server({"t": "d", "d": {"a": "c", "b": {"p": "a"}}})
+    sign_in_again(dialogue)
+
+    assert "cancel" not in listener.kinds
+    assert len(dialogue.sent("q")) == 2
+
+
+def test_a_listen_refused_under_a_valid_credential_is_cancelled() -> None:
+    dialogue = signed_in()
+    listener = dialogue.listen("/a", kinds=ALL_KINDS)
+
+    dialogue.answer(dialogue.last("q"), "permission_denied")
+
+    assert listener.kinds == ["cancel"]
+
+
+def test_a_write_refused_for_want_of_a_credential_waits_for_the_next_one() -> None:
+    dialogue = signed_in()
+    listener = dialogue.listen("/a")
+    write = dialogue.set("/a", 1)
+
+    dialogue.server(answer(dialogue.last("p"), "permission_denied", ""), AC)
+    sign_in_again(dialogue)
+
+    dialogue.answer(dialogue.last("q"), data={})
+    assert listener.values == [1], "it is not taken back"
+    assert [request["b"]["d"] for request in dialogue.sent("p")] == [1, 1]
+    dialogue.answer(dialogue.last("p"))
+    assert write.state == "confirmed"
+
+
+def test_a_write_refused_under_a_valid_credential_is_rejected() -> None:
+    dialogue = signed_in()
+    write = dialogue.set("/a", 1)
+
+    dialogue.answer(dialogue.last("p"), "permission_denied")
+
+    assert isinstance(write.error, PermissionDenied)
+
+
+def test_a_transaction_refused_for_want_of_a_credential_is_sent_again() -> None:
+    dialogue = signed_in()
+    handle = dialogue.transaction("/a", lambda value: 5)
+
+    dialogue.server(answer(dialogue.last("p"), "permission_denied", ""), AC)
+    sign_in_again(dialogue)
+    dialogue.answer(dialogue.last("q"), data={})
+    dialogue.answer(dialogue.last("p"))
+
+    ended = dialogue.ended(handle)
+    assert ended is not None
+    assert ended.error is None
+
+
+def test_a_credential_is_refreshed_in_time_on_the_live_connection() -> None:
+    dialogue = signed_in(refresh_s=110.0, expires_s=200.0)
+    listener = dialogue.listen("/a", kinds=ALL_KINDS)
+    dialogue.server(push("/a", 1), answer(dialogue.last("q"), data={}))
+    told = len(listener.events)
+
+    dialogue.advance(10.0)
+    give(dialogue, "token-2", refresh_s=210.0, expires_s=300.0)
+    dialogue.answer(dialogue.last("gauth"), data={})
+
+    assert [request["b"]["cred"] for request in dialogue.sent("gauth")] == ["token-1", "token-2"]
+    assert len(listener.events) == told
+    assert len(dialogue.sent("q")) == 1
+    assert dialogue.of(Disconnect) == []
+
+
+def test_without_a_credential_in_time_the_client_leaves_rather_than_be_nobody() -> None:
+    dialogue = signed_in(expires_s=120.0)
+
+    dialogue.advance(20.0)
+
+    assert dialogue.of(Disconnect)
+    status = dialogue.engine.overview.status(dialogue.wall_ms)
+    assert status.auth == "expired"
+    assert status.auth_reason == "the credential has expired"
+
+
+def test_a_clock_that_is_off_is_named_as_the_likely_cause() -> None:
+    dialogue = Dialogue(has_auth=True)
+    dialogue.engine.begin_as("ada")
+    dialogue.go_online()
+    give(dialogue, "token-1")
+    ahead = {"ts": dialogue.wall_ms + 3_600_000, "v": "5", "h": HOST, "s": "s1"}
+    dialogue.server(control("h", ahead))
+
+    dialogue.answer(dialogue.last("gauth"), "expired_token")
+
+    reason = dialogue.engine.overview.status(dialogue.wall_ms).auth_reason
+    assert reason is not None
+    assert "the local clock is 3600 s behind the server's" in reason
+
+
+def test_the_writes_of_others_are_neither_shown_nor_sent_until_they_return() -> None:
+    dialogue = Dialogue(has_auth=True)
+    dialogue.engine.begin_as("ada")
+    listener = dialogue.listen("/a")
+    mine = dialogue.set("/a", "from ada")
+
+    dialogue.perform(dialogue.engine.change_user("bob", dialogue.now_s, dialogue.wall_ms))
+    dialogue.go_online()
+    give(dialogue, "token-of-bob")
+    dialogue.greet()
+    dialogue.answer(dialogue.last("gauth"), data={})
+    dialogue.server(answer(dialogue.last("q"), data={}))
+
+    assert dialogue.sent("p") == []
+    assert listener.value is None
+    assert dialogue.engine.overview.status(dialogue.wall_ms).held_writes == 1
+    dialogue.perform(dialogue.engine.change_user("ada", dialogue.now_s, dialogue.wall_ms))
+    assert listener.value == "from ada"
+    give(dialogue, "token-of-ada")
+    dialogue.greet()
+    dialogue.answer(dialogue.last("gauth"), data={})
+    assert [request["b"]["d"] for request in dialogue.sent("p")] == ["from ada"]
+    assert mine.state == "sent"
+
+
+def test_an_answer_to_a_write_of_another_user_meets_no_handle_of_this_one() -> None:
+    dialogue = signed_in()
+    write = dialogue.set("/a", 1)
+
+    dialogue.perform(dialogue.engine.change_user("bob", dialogue.now_s, dialogue.wall_ms))
+
+    assert write.state == "sent"
+    assert dict(dialogue.engine.writes) == {}
+
+
+def test_a_change_of_user_ends_transactions_and_unsent_disconnect_requests() -> None:
+    dialogue = Dialogue(has_auth=True)
+    dialogue.engine.begin_as("ada")
+    handle = dialogue.transaction("/a", lambda value: 5)
+    request = dialogue.on_disconnect("set", "/b", 1)
+
+    dialogue.perform(dialogue.engine.change_user("bob", dialogue.now_s, dialogue.wall_ms))
+
+    ended = dialogue.ended(handle)
+    assert ended is not None
+    assert isinstance(ended.error, TransactionAborted)
+    assert isinstance(request.error, WriteCancelled)
