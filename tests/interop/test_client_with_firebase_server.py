@@ -79,10 +79,11 @@ async def test_transactions_of_two_clients_lose_nothing(program: Path) -> None:
         served(program, {"n": 0}) as (url, peer),
         firekeep.open(url) as one,
         firekeep.open(url) as other,
-        anyio.create_task_group() as tasks,
     ):
-        for client in (one, other):
-            tasks.start_soon(count, client)
+        # A client shows its result before the server has it: all have to be committed.
+        async with anyio.create_task_group() as tasks:
+            for client in (one, other):
+                tasks.start_soon(count, client)
         await until_value(one.reference("n"), 10)
         assert await peer.call("value") == {"n": 10}
 

@@ -268,6 +268,21 @@ class StoredRestartMachine(RestartMachine):
         return StoredDisk()
 
 
+@pytest.mark.parametrize("make", [RestartMachine, StoredRestartMachine])
+def test_what_is_assumed_above_a_listener_gives_way_to_what_it_heard(
+    make: type[RestartMachine],
+) -> None:
+    history = make()
+    history.set("/a", None)
+    history.run_disk()
+    history.listen("/a/b", DEFAULT)
+    history.set("/a", None)
+    history.set("/a", {"b": 1})
+    history.update("/a", {"b": None})
+
+    history.teardown()
+
+
 TestRestarts = RestartMachine.TestCase
 TestRestarts.settings = settings(max_examples=500, stateful_step_count=50, deadline=None)
 TestStoredRestarts = StoredRestartMachine.TestCase

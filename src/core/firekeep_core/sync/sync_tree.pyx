@@ -656,10 +656,17 @@ cdef class SyncTree:
     cdef Node with_held(self, Path path, Node node):
         """``node`` at ``path``, but with what the server said where somebody listens below."""
         cdef SyncPoint point = self.find_point(path)
+        cdef View view
+        cdef list held = []
         if point is None:
             return node
         retain(node.word)
-        return new_node(lay_held(point, path.length, node.word))
+        node = new_node(lay_held(point, path.length, node.word, held))
+        for view in held:
+            # What it was last told of these is written over.
+            view.is_stored = False
+            self.unstored.touch(view)
+        return node
 
     # ---- questions ---------------------------------------------------------------
 
@@ -739,14 +746,18 @@ cdef class SyncTree:
         )
 
 
-cdef fk_word lay_held(SyncPoint point, Py_ssize_t depth, fk_word word):
-    """``word`` (owned), which lies ``depth`` keys deep, with the data of complete views below."""
+cdef fk_word lay_held(SyncPoint point, Py_ssize_t depth, fk_word word, list views):
+    """``word`` (owned), which lies ``depth`` keys deep, with the data of complete views below.
+
+    These are appended to ``views``.
+    """
     cdef View view
     cdef SyncPoint child
     cdef fk_word held
     for view in point.views:
         if view.covered or not view.server_complete:
             continue
+        views.append(view)
         if view.loads_all:
             release(word)
             retain(view.server)
@@ -758,7 +769,7 @@ cdef fk_word lay_held(SyncPoint point, Py_ssize_t depth, fk_word word):
                 continue
             held = fk_child(word, child.key)
             retain(held)
-            word = set_child(word, child.key, lay_held(child, depth + 1, held))
+            word = set_child(word, child.key, lay_held(child, depth + 1, held, views))
     return word
 
 
