@@ -91,6 +91,8 @@ class Store:
             done = set(acknowledged)
             journal.store((), done)
             if done:
+                # A power cut may have taken the queue's word for ids that the cache still marks.
+                journal.reserve(max(done))
                 report = self.apply([Concluded(write_id) for write_id in acknowledged])
             envelopes = [envelope for envelope in envelopes if envelope.id not in done]
             return OpenedStore(envelopes, journal.next_id, pinned, report, notes)
