@@ -119,6 +119,18 @@ class DiskModel:
     def _record(self, path: Path, params: QueryParams) -> TrackedModel:
         return self.tracked.setdefault((path, params), TrackedModel())
 
+    def _complete_all(self, path: Path, *, is_followed: bool) -> None:
+        """Note that all at a path is known; windows are derived from it from now on."""
+        self._record(path, DEFAULT).is_complete = True
+        for (place, query), record in self.tracked.items():
+            if not path.contains(place):
+                continue
+            if query == DEFAULT:
+                record.is_complete = True
+            elif is_followed or not record.is_active:
+                record.is_complete = False
+                record.keys.clear()
+
     def _apply(self, change: CacheChange) -> None:
         match change:
             case Replace(path, node):
@@ -126,7 +138,7 @@ class DiskModel:
             case Assume(path, node):
                 self.root = self.root.update(path, node)
                 if not self.is_covered(path):
-                    self._apply(Complete(path, DEFAULT))
+                    self._complete_all(path, is_followed=False)
             case Hold(path, params, added, removed, is_all):
                 record = self._record(path, params)
                 if is_all:
@@ -136,11 +148,7 @@ class DiskModel:
             case Complete(path, params):
                 self._record(path, params).is_complete = True
                 if params == DEFAULT:
-                    for (place, query), record in self.tracked.items():
-                        if path.contains(place):
-                            # A window is derived from the whole from now on.
-                            record.is_complete = query == DEFAULT
-                            record.keys.clear()
+                    self._complete_all(path, is_followed=True)
             case Track(path, params, is_active):
                 record = self._record(path, params)
                 record.is_active = is_active

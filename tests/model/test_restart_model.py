@@ -283,6 +283,22 @@ def test_what_is_assumed_above_a_listener_gives_way_to_what_it_heard(
     history.teardown()
 
 
+@pytest.mark.parametrize("make", [RestartMachine, StoredRestartMachine])
+def test_what_is_assumed_around_a_window_does_not_stand_in_for_it(
+    make: type[RestartMachine],
+) -> None:
+    history = make()
+    history.connect()
+    history.update("/", {"b": None})
+    history.run_disk()
+    history.listen("/a/c", DEFAULT.limit_to_first(1))
+    history.update("/", {"b": None})
+    history.set("/a/c", {"b": 1})
+    history.update("/a", {"c": {".sv": {"increment": 2}}})
+
+    history.teardown()
+
+
 TestRestarts = RestartMachine.TestCase
 TestRestarts.settings = settings(max_examples=500, stateful_step_count=50, deadline=None)
 TestStoredRestarts = StoredRestartMachine.TestCase

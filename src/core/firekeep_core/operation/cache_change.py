@@ -59,7 +59,8 @@ class Complete(NamedTuple):
 class Assume(NamedTuple):
     """What an acknowledged write left at a place whose data no complete query brings.
 
-    The place is complete from then on, as if it had been listened to and left.
+    The place is complete from then on, as if it had been listened to and left; a query with bounds
+    or a limit that is listened to there keeps to what it is told.
     """
 
     path: Path

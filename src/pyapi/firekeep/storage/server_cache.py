@@ -218,14 +218,18 @@ class ServerCache:
         query = self._queries.ensure(self._owner, change.path, change.params)
         self._make_complete(query)
         if query.is_default:
-            self._complete_below(change.path)
+            self._complete_below(change.path, is_followed=True)
 
-    def _complete_below(self, path: Path) -> None:
-        """Note that all below a place is known, and every window there derived from it."""
+    def _complete_below(self, path: Path, *, is_followed: bool) -> None:
+        """Note that all below a place is known, and every window there derived from it.
+
+        Unless the place `is_followed`, windows that are listened to stay as they are: the server
+        goes on telling of them, and of nothing else there.
+        """
         for query in self._queries.below(self._owner, path):
             if query.is_default:
                 self._make_complete(query)
-            else:
+            elif is_followed or not query.is_active:
                 self._drop_held(query)
                 query.is_complete = False
                 self._touch(query)
@@ -242,7 +246,7 @@ class ServerCache:
             query.is_complete = True
             self._queries.use(query)
             self._touch(query)
-            self._complete_below(change.path)
+            self._complete_below(change.path, is_followed=False)
         self._tree.replace(change.path, change.node)
 
     def _track(self, change: Track) -> None:
