@@ -7,7 +7,8 @@ The packages, each of which may import only those before it::
     query       which children a query shows, and in which order
     operation   what happened, as values
     sync        the merge of queued writes over server state      (siblings that
-    wire        the text on the wire                               never meet)
+    store       row keys and records on disk                       never meet)
+    wire        the text on the wire
 
 Nothing here is public: import from ``firekeep`` instead.
 """

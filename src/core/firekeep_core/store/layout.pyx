@@ -31,11 +31,13 @@ cdef void put_key(fk_buffer *buffer, fk_key key) noexcept:
     cdef const char *text = fk_key_text(key, room, &length)
     for i in range(length):
         if <unsigned char>text[i] <= ESCAPE:
-            fk_put(buffer, text + start, i - start)
+            if i > start:
+                fk_put(buffer, text + start, i - start)
             fk_put_char(buffer, ESCAPE)
             fk_put_char(buffer, text[i] + 1)
             start = i + 1
-    fk_put(buffer, text + start, length - start)
+    if length > start:
+        fk_put(buffer, text + start, length - start)
     fk_put_char(buffer, END)
 
 

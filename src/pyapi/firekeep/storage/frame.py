@@ -18,6 +18,8 @@ _MAGIC = b"\xffFK\xfe"
 _VERSION = 1
 _HEAD = struct.Struct(">4sBBHII")
 _CHECKSUM = struct.Struct(">I")
+#: Of the head, all but the checksum; then it goes on with the key and the body.
+_COVERED_BYTES = _HEAD.size - _CHECKSUM.size
 FRAME_BYTES = _HEAD.size
 """What a record takes besides its key and its body."""
 
@@ -32,7 +34,7 @@ class Frame(NamedTuple):
 
 def pack_frame(kind: int, key: bytes, body: bytes) -> bytes:
     """Return the bytes of a record; the key is shorter than 64 KiB, the body than 4 GiB."""
-    head = _HEAD.pack(_MAGIC, _VERSION, kind, len(key), len(body), 0)[: -_CHECKSUM.size]
+    head = _HEAD.pack(_MAGIC, _VERSION, kind, len(key), len(body), 0)[:_COVERED_BYTES]
     checksum = zlib.crc32(body, zlib.crc32(key, zlib.crc32(head)))
     return b"".join((head, _CHECKSUM.pack(checksum), key, body))
 
@@ -43,14 +45,23 @@ def unpack_frame(data: bytes, kind: int) -> Frame:
     Raises:
         CorruptRecord: they are none, or one of another kind or of a newer form.
     """
-    frame = _frame_at(data, 0)
-    if frame is None:
-        if data.startswith(_MAGIC) and data[4:5] > bytes((_VERSION,)):
-            raise CorruptRecord(f"a damaged record, or one of form {data[4]} of a newer firekeep")
-        raise CorruptRecord(f"a damaged record: {data!r:.80}")
-    if frame.kind != kind or len(data) != FRAME_BYTES + len(frame.key) + len(frame.body):
-        raise CorruptRecord(f"a record of kind {kind} was expected: {data!r:.80}")
-    return frame
+    if len(data) >= FRAME_BYTES:
+        magic, version, found, key_bytes, body_bytes, checksum = _HEAD.unpack_from(data)
+        rest = data[FRAME_BYTES:]
+        if (
+            magic == _MAGIC
+            and version == _VERSION
+            and key_bytes + body_bytes == len(rest)
+            and zlib.crc32(rest, zlib.crc32(data[:_COVERED_BYTES])) == checksum
+        ):
+            if found == kind:
+                return Frame(kind, rest[:key_bytes], rest[key_bytes:])
+            raise CorruptRecord(f"a record of kind {kind} was expected, not {found}: {data!r:.80}")
+        if magic == _MAGIC and version > _VERSION:
+            raise CorruptRecord(
+                f"a damaged record, or one of form {version} of a newer firekeep: {data!r:.80}"
+            )
+    raise CorruptRecord(f"a damaged record: {data!r:.80}")
 
 
 def find_frames(data: bytes) -> Iterator[Frame]:
@@ -75,7 +86,7 @@ def _frame_at(data: bytes, at: int) -> Frame | None:
     if magic != _MAGIC or version != _VERSION or end > len(data):
         return None
     key, body = data[start:middle], data[middle:end]
-    head = data[at : start - _CHECKSUM.size]
+    head = data[at : at + _COVERED_BYTES]
     if zlib.crc32(body, zlib.crc32(key, zlib.crc32(head))) != checksum:
         return None
     return Frame(kind, key, body)
