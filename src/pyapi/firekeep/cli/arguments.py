@@ -58,6 +58,9 @@ def make_parser() -> argparse.ArgumentParser:
     emulator.add_argument("--namespace", default="default", help="its name (%(default)s)")
     emulator.add_argument("--import", dest="import_path", metavar="FILE", help="JSON to begin with")
     emulator.add_argument("--export", dest="export_path", metavar="FILE", help="JSON to end with")
+    emulator.add_argument(
+        "--data", dest="data_path", metavar="DIR", help="where everything is kept for the next time"
+    )
     emulator.add_argument("-v", "--verbose", action="store_true", help="log what happens")
 
     cache = _add(make, "cache", "look into the cache of a database on disk, or clear it")

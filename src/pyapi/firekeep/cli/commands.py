@@ -131,6 +131,7 @@ async def emulator(options: Namespace, output: Output) -> int:
         namespace=options.namespace,
         import_path=options.import_path,
         export_path=options.export_path,
+        directory=options.data_path,
     )
     try:
         async with anyio.create_task_group() as group:

@@ -5,7 +5,7 @@ import json
 import secrets
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
 from firekeep.emulator.clock import Clock
@@ -171,6 +171,27 @@ class Accounts:
     def _outdate(self, account: Account) -> None:
         account.valid_since_s = self._clock.now_ms() // 1000
         self.forget_refresh_tokens(account.uid)
+
+    # All of it, to be kept.
+
+    def export(self) -> dict[str, str]:
+        """Return, by uid, a text for each user; their passwords and refresh tokens are in it."""
+        tokens: dict[str, dict[str, object]] = {uid: {} for uid in self._accounts}
+        for token, one in self._refreshing.items():
+            tokens.setdefault(one.uid, {})[token] = asdict(one)
+        return {
+            uid: json.dumps({"account": asdict(account), "tokens": tokens[uid]})
+            for uid, account in self._accounts.items()
+        }
+
+    def restore(self, texts: Mapping[str, str]) -> None:
+        """Add the users that were exported; who is there already stays as they are."""
+        for uid, text in texts.items():
+            if uid not in self._accounts:
+                stored = json.loads(text)
+                self._accounts[uid] = Account(**stored["account"])
+                for token, one in stored["tokens"].items():
+                    self._refreshing[token] = _Refreshing(**one)
 
     # Their tokens.
 

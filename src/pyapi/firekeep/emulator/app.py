@@ -23,13 +23,16 @@ from firekeep.emulator.connection import Connection
 from firekeep.emulator.controls import Controls
 from firekeep.emulator.http import HttpConnection, HttpRequest, HttpResponse
 from firekeep.emulator.identity import Verifier
+from firekeep.emulator.keeper import Keeper
 from firekeep.emulator.messages import redirect
 from firekeep.emulator.permissions import Permissions, Permit
 from firekeep.emulator.rest import respond
 from firekeep.emulator.session import Session
+from firekeep.emulator.state import State
 from firekeep.exceptions import Disconnected, ProtocolError, UsageError
 from firekeep.net.byte_stream import close_at_once
 from firekeep.net.websocket import WebSocket
+from firekeep_core.snap.node import EMPTY
 from firekeep_core.snap.path import ROOT
 from firekeep_core.wire.chunk import Joiner
 
@@ -61,9 +64,14 @@ class Emulator(Controls):
     `secret` is a credential for administrators besides ``owner``; `permit` says what everybody else
     may read and write, without it everything.
 
+    With a `directory` all databases and accounts are kept there, and are there again for the next
+    emulator; `data` is for the first one. Nobody hears of what is not on disk.
+
     Raises:
         InvalidArgument: no database can hold `data`.
         OSError: on entering, if the port cannot be listened on.
+        PersistenceInUse: on entering, if another emulator uses the directory.
+        StorageError: on entering, if the directory is damaged or cannot be used.
 
     Source: wire §7.2.
 
@@ -89,12 +97,19 @@ class Emulator(Controls):
         secret: str | None = None,
         permit: Permit | None = None,
         project: str = "demo-firekeep",
+        directory: str | os.PathLike[str] | None = None,
     ) -> None:
         clock = Clock()
         verifier = Verifier(clock, secret)
         accounts = Accounts(clock, verifier, project)
         accounts.lifetime_s = token_lifetime_s
-        super().__init__(namespace, clock, record, accounts, Permissions(verifier, permit))
+        keeper = Keeper(directory, self._state)
+        permissions = Permissions(verifier, permit)
+        super().__init__(namespace, clock, record, accounts, permissions, keeper.note_change)
+        self._keeper = keeper
+        self._imported: set[str] = set()
+        self._is_restored = False
+        self._exported_accounts: dict[str, str] | None = None
         clock.watch(self.check_identities)
         self.host = host
         self.port = port
@@ -128,10 +143,12 @@ class Emulator(Controls):
         """Listen; from here on clients can connect."""
         if self._tasks is not None:
             raise UsageError("the emulator is running already")
+        await self._restore()
         tasks = anyio.create_task_group()
         await tasks.__aenter__()
         self._tasks = tasks
         try:
+            tasks.start_soon(self._keeper.run)
             await tasks.start(self._listen)
         except BaseException:
             await self._stop(tasks)
@@ -153,12 +170,16 @@ class Emulator(Controls):
     ) -> None:
         """Replace a database by what a JSON file holds, in export form.
 
+        Before entering, it replaces what the emulator's directory has of it too.
+
         Raises:
             InvalidArgument: the file holds no JSON that a database could hold.
             OSError: it cannot be read.
         """
         node = await read_archive(path, self.clock.now_ms())
-        self.database(namespace).commit(ROOT, [(ROOT, node)])
+        database = self.database(namespace)
+        self._imported.add(database.name)
+        database.commit(ROOT, [(ROOT, node)])
         self._wake()
 
     async def export_file(
@@ -176,6 +197,24 @@ class Emulator(Controls):
         tasks.cancel_scope.cancel()
         # Without the error of the body, which is to leave as it is, not in a group.
         await tasks.__aexit__(None, None, None)
+        self._exported_accounts = None
+        await self._keeper.aclose()
+
+    async def _restore(self) -> None:
+        """Take what the directory holds, unless it has been taken before."""
+        stored = await self._keeper.open()
+        was_restored, self._is_restored = self._is_restored, True
+        if stored is None or was_restored:
+            return
+        self.accounts.restore(stored.accounts)
+        for name in {self.namespace, *stored.databases} - self._imported:
+            self.database(name).root = stored.databases.get(name, EMPTY)
+
+    def _state(self) -> State:
+        if self._exported_accounts is None:
+            self._exported_accounts = self.accounts.export()
+        databases = {name: database.root for name, database in self._namespaces.items()}
+        return State(databases, self._exported_accounts)
 
     async def _listen(self, *, task_status: TaskStatus[None]) -> None:
         listener = await anyio.create_tcp_listener(local_host=self.host, local_port=self.port)
@@ -210,7 +249,9 @@ class Emulator(Controls):
                 if received is not None:
                     await self._serve_client(stream, request, received)
                 return
-            if not await http.send(self._respond(request)):
+            response = self._respond(request)
+            await self._keeper.kept()
+            if not await http.send(response):
                 return
 
     def _respond_to_sign_in(self, request: HttpRequest) -> HttpResponse:
@@ -218,6 +259,8 @@ class Emulator(Controls):
         self._wake()
         if self._auth_failure is not None:
             return HttpResponse(self._auth_failure)
+        self._exported_accounts = None
+        self._note_change()
         return auth_service.respond(self.accounts, request)
 
     def _respond(self, request: HttpRequest) -> HttpResponse:
@@ -242,6 +285,7 @@ class Emulator(Controls):
             session_id=_new_session_id(),
             headers=request.headers,
             max_buffer_bytes=self._max_buffer_bytes,
+            kept=self._keeper.kept,
         )
         self._next_client += 1
         self._take_over(request.parameters.get("ls"))
@@ -341,16 +385,19 @@ async def serve(
     namespace: str = "default",
     import_path: str | os.PathLike[str] | None = None,
     export_path: str | os.PathLike[str] | None = None,
+    directory: str | os.PathLike[str] | None = None,
     task_status: TaskStatus[Emulator] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run an emulator until cancelled; it is given to whoever started this with ``start``.
 
     `import_path` is read into the default database before the first client is heard;
-    `export_path` is written at the end.
+    `export_path` is written at the end. What there is in `directory` was there before, and stays.
 
     Raises:
         InvalidArgument: the file to import holds no JSON that a database could hold.
         OSError: a file or the port cannot be used.
+        PersistenceInUse: another emulator uses the directory.
+        StorageError: the directory is damaged or cannot be used.
 
     Example::
 
@@ -358,7 +405,7 @@ async def serve(
             server = await tasks.start(functools.partial(serve, port=9000))
             print("listening on", server.url)
     """
-    server = Emulator(port, host=host, namespace=namespace)
+    server = Emulator(port, host=host, namespace=namespace, directory=directory)
     if import_path is not None:
         await server.import_file(import_path)
     try:

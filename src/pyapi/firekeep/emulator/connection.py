@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
 import anyio
 
@@ -27,7 +27,7 @@ class Connection:
     """What goes to one client, in order; in a test also later, in pieces, or never.
 
     `session_id`, `headers` (names in lower case) and `credential` are what the handshake and the
-    last login said.
+    last login said. Nothing is sent before what it tells of is `kept`.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Connection:
         session_id: str,
         headers: Mapping[str, str],
         max_buffer_bytes: int,
+        kept: Callable[[], Awaitable[None]],
     ) -> None:
         self.session_id = session_id
         self.headers = headers
@@ -48,6 +49,7 @@ class Connection:
         self._websocket = websocket
         self.name = name
         self._max_buffer_bytes = max_buffer_bytes
+        self._kept = kept
         self._waiting: deque[tuple[float, str | bytes]] = deque()
         self._waiting_bytes = 0
         self._leaving_bytes = 0
@@ -187,11 +189,15 @@ class Connection:
     async def _send_due(self) -> None:
         await anyio.sleep_until(self._waiting[0][0])
         now_s = anyio.current_time()
-        texts: list[str] = []
+        due: list[str | bytes] = []
         while self._waiting and self._waiting[0][0] <= now_s:
             message = self._waiting.popleft()[1]
             self._waiting_bytes -= len(message)
             self._leaving_bytes += len(message)
+            due.append(message)
+        await self._kept()
+        texts: list[str] = []
+        for message in due:
             if isinstance(message, str):
                 texts += split(message)
             else:

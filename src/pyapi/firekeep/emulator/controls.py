@@ -36,6 +36,7 @@ class Controls:
         record: bool,
         accounts: Accounts,
         permissions: Permissions,
+        note_change: Callable[[], None],
     ) -> None:
         self.namespace = namespace
         """The database that is meant where none is named."""
@@ -44,6 +45,7 @@ class Controls:
         self.accounts = accounts
         """The users who can sign in; tests may add, change and disable them."""
         self.permissions = permissions
+        self._note_change = note_change
         self.auth_requests: Counter[str] = Counter()
         """How often each part of the auth service was asked, by the last word of its path."""
         self._auth_failure: int | None = None
@@ -99,7 +101,7 @@ class Controls:
         """Return the database of that name, which comes into being when it is first named."""
         name = self.namespace if namespace is None else namespace
         if name not in self._namespaces:
-            self._namespaces[name] = Namespace(name, self.clock)
+            self._namespaces[name] = Namespace(name, self.clock, note_change=self._note_change)
         return self._namespaces[name]
 
     # The clients.

@@ -1,7 +1,7 @@
 """One database: its value, and everyone who is to hear of a change."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import cast
 
@@ -25,9 +25,17 @@ INFO = ".info"
 class Namespace:
     """One database. Every commit is atomic: it is seen whole by whoever reads or listens."""
 
-    def __init__(self, name: str, clock: Clock, root: Node = EMPTY) -> None:
+    def __init__(
+        self,
+        name: str,
+        clock: Clock,
+        root: Node = EMPTY,
+        *,
+        note_change: Callable[[], None] = lambda: None,
+    ) -> None:
         self.name = name
         self.root = root
+        self._note_change = note_change
         self.clock = clock
         self.subscriptions = Subscriptions()
         self._denied: dict[Path, tuple[bool, bool]] = {}
@@ -54,6 +62,7 @@ class Namespace:
             new = new.update(path, node)
         self.root = new
         if written:
+            self._note_change()
             self.subscriptions.deliver(old, new, base, written)
         return written
 

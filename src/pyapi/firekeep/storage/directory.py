@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Literal
 
 from firekeep.exceptions import DatabaseClosed, StorageError
 from firekeep.storage.failures import translated
@@ -15,13 +16,20 @@ from firekeep.storage.files import sync_directory, used_bytes
 from firekeep.storage.forks import check_process
 from firekeep.storage.lock import DirectoryLock
 
-__all__ = ["FORMAT", "StoreDirectory"]
+__all__ = ["FORMAT", "DirectoryUser", "StoreDirectory"]
+
+DirectoryUser = Literal["client", "emulator"]
+"""Whose data a directory holds."""
 
 FORMAT = 1
 """The version of everything in the directory that this firekeep reads and writes."""
 
 _FORMAT_FILE = re.compile(r"format (\d{1,9})\nwritten by (.{1,100})\n", re.ASCII)
-_OURS = {"auth", "format", "format.new", "lock", "queue", "queue.new", "cache", "quarantine"}
+_OURS = {"format", "format.new", "lock", "quarantine"}
+_CONTENTS: dict[str, set[str]] = {
+    "client": {"auth", "queue", "queue.new", "cache"},
+    "emulator": {"data"},
+}
 #: What systems put into directories by themselves.
 _LITTER = {".DS_Store", "desktop.ini", "Thumbs.db", "lost+found"}
 _MAX_QUARANTINED = 3
@@ -36,6 +44,7 @@ class StoreDirectory:
         DIR/lock            who uses it; see `DirectoryLock`
         DIR/queue/          the writes that wait for the server
         DIR/cache/          what the server said
+        DIR/data/           the databases of an emulator, which has no queue and no cache
         DIR/quarantine/     what was damaged, the three newest of each
 
     Example::
@@ -52,9 +61,12 @@ class StoreDirectory:
     is_damaged: bool
     """Whether the version of the format could not be read: then what it holds counts as damaged."""
 
-    def __init__(self, path: Path, lock: DirectoryLock, notices: list[str]) -> None:
+    def __init__(
+        self, path: Path, user: DirectoryUser, lock: DirectoryLock, notices: list[str]
+    ) -> None:
         """Take what `open` has prepared."""
         self.path = path
+        self._user: DirectoryUser = user
         self.notices = notices
         self.is_damaged = False
         self._owner_id = os.getpid()
@@ -62,9 +74,15 @@ class StoreDirectory:
 
     @classmethod
     def open(
-        cls, path: str | os.PathLike[str], *, clock: Callable[[], float] = time.time
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        user: DirectoryUser = "client",
+        clock: Callable[[], float] = time.time,
     ) -> "StoreDirectory":
         """Create or take the directory; only one that is empty or was made by firekeep will do.
+
+        What a client and what an emulator stores goes into directories of their own.
 
         If others could read it, they cannot any more, and `notices` says so. `clock` gives Unix
         time, which others are told as the time since when it is in use.
@@ -78,10 +96,10 @@ class StoreDirectory:
         place = Path(path).absolute()
         notices: list[str] = []
         try:
-            _prepare(place, notices)
+            _prepare(place, user, notices)
         except OSError as error:
             raise translated(error, place) from error
-        directory = cls(place, DirectoryLock(place / "lock", clock()), notices)
+        directory = cls(place, user, DirectoryLock(place / "lock", clock()), notices)
         try:
             directory._settle_format()
         except BaseException:
@@ -98,6 +116,11 @@ class StoreDirectory:
     def cache(self) -> Path:
         """Where the server's data are stored."""
         return self.path / "cache"
+
+    @property
+    def data(self) -> Path:
+        """Where an emulator's databases are stored."""
+        return self.path / "data"
 
     def quarantine(self, name: str) -> Path:
         """Move what lies under a name away, and return where it is; the database must be closed.
@@ -156,12 +179,12 @@ class StoreDirectory:
     def _settle_format(self) -> None:
         """See, now that nobody else can change it, whether the format is known."""
         try:
-            is_known = _prepare(self.path, self.notices)
+            is_known = _prepare(self.path, self._user, self.notices)
         except OSError as error:
             raise translated(error, self.path) from error
         if is_known:
             return
-        if any((self.path / name).exists() for name in ("queue", "queue.new", "cache")):
+        if any((self.path / name).exists() for name in _CONTENTS[self._user]):
             self.is_damaged = True
             self.notices.append(
                 f"{self.path / 'format'} is missing or damaged, so what lies beside it counts as"
@@ -184,7 +207,7 @@ class StoreDirectory:
         return [int(match[1]) for match in found if match is not None]
 
 
-def _prepare(path: Path, notices: list[str]) -> bool:
+def _prepare(path: Path, user: DirectoryUser, notices: list[str]) -> bool:
     """Return whether the directory says in which format it is; nothing is changed before.
 
     Raises:
@@ -196,7 +219,12 @@ def _prepare(path: Path, notices: list[str]) -> bool:
         raise StorageError(
             f"{path} was written by {writer} in format {number}; {_program()} reads format {FORMAT}"
         )
-    others = sorted(set(os.listdir(path)) - _OURS - _LITTER)
+    found = set(os.listdir(path))
+    for other, contents in _CONTENTS.items():
+        if other != user and found & contents:
+            article = "an" if other == "emulator" else "a"
+            raise StorageError(f"{path} holds the data of {article} {other}")
+    others = sorted(found - _OURS - _CONTENTS[user] - _LITTER)
     if not number and others:
         raise StorageError(
             f"{path} holds other files, such as {others[0]!r:.80}; the data need a directory of"
