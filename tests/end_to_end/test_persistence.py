@@ -1,5 +1,6 @@
 """What is kept on disk, as a user sees it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -234,3 +235,24 @@ async def test_a_transaction_runs_on_what_the_disk_knows(tmp_path: Path) -> None
             assert result.committed
             assert seen == [5]
         assert server.value("/n") == 6
+
+
+async def test_a_value_nested_as_deep_as_a_server_may_is_kept(tmp_path: Path) -> None:
+    deepest = 255
+    place = "x" + "/a" * deepest
+    value: Any = 1
+    for _ in range(deepest + 1):
+        value = {"b": value}
+    push = {"t": "d", "d": {"a": "d", "b": {"p": place, "d": value}}}
+    async with served({"x": 1}) as server:
+        async with client(server, tmp_path) as db:
+            await until_value(db.reference("x"), 1)
+            with db.reference(place).on_value(lambda _: None):
+                server.send_raw(json.dumps(push))
+                await until_value(db.reference(place), value)
+            await db.reference("y").set(1)
+
+        db = client(server, tmp_path)
+        db.go_offline()
+        async with db:
+            assert (await db.reference(place).get(source="cache")).value == value

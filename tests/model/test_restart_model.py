@@ -299,6 +299,22 @@ def test_what_is_assumed_around_a_window_does_not_stand_in_for_it(
     history.teardown()
 
 
+@pytest.mark.parametrize("make", [RestartMachine, StoredRestartMachine])
+def test_what_is_assumed_of_a_child_that_left_a_window_gives_way_when_it_comes_back(
+    make: type[RestartMachine],
+) -> None:
+    history = make()
+    history.compete("/d", 1)
+    history.set("/a", None)
+    history.set("/a", None)
+    history.set("/d", None)
+    history.run_disk()
+    history.listen("/", DEFAULT.limit_to_first(1))
+    history.set("/d", 1)
+
+    history.teardown()
+
+
 TestRestarts = RestartMachine.TestCase
 TestRestarts.settings = settings(max_examples=500, stateful_step_count=50, deadline=None)
 TestStoredRestarts = StoredRestartMachine.TestCase

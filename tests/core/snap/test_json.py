@@ -257,8 +257,8 @@ def test_nesting_is_bounded(opening: str) -> None:
         parse(opening * 100_000)
 
 
-def test_500_levels_are_read() -> None:
-    assert parse("[" * 500 + "1" + "]" * 500).leaf_count == 1
+def test_250_levels_are_read() -> None:
+    assert parse("[" * 250 + "1" + "]" * 250).leaf_count == 1
 
 
 def test_records_with_equal_and_changing_shapes_are_read() -> None:

@@ -214,7 +214,7 @@ def test_a_value_that_holds_itself_is_too_deep() -> None:
     for value in (mapping, items):
         with pytest.raises(InvalidValue, match="deeper than 32"):
             from_python(value)
-        with pytest.raises(InvalidValue, match="deeper than 512"):
+        with pytest.raises(InvalidValue, match="deeper than 256"):
             from_export(value)
 
 

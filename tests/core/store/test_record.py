@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.core.snap.strategies import EXPORTS, JSON_VALUES, PLAIN
 
-from firekeep_core.errors import CorruptRecord, InvalidValue
+from firekeep_core.errors import CorruptRecord, InvalidValue, ProtocolError
 from firekeep_core.snap.json import dump, parse
 from firekeep_core.snap.node import EMPTY, Node, from_scalar
 from firekeep_core.snap.path import Path
@@ -27,6 +27,7 @@ from firekeep_core.store.record import (
     seal,
     unseal,
 )
+from firekeep_core.wire.message import decode
 
 PRIORITY, SERVER_VALUE = 18000, 18003
 
@@ -300,6 +301,24 @@ def nested(levels: int) -> Node:
     return EMPTY.update(Path.from_keys(["a"] * levels), from_scalar(1))
 
 
+def is_received(path_keys: int, value_levels: int) -> bool:
+    """Tell whether a message may name so long a path and hold so deep a value."""
+    value = '{"a":' * value_levels + "1" + "}" * value_levels
+    path = "/a" * path_keys
+    try:
+        decode([f'{{"t":"d","d":{{"a":"d","b":{{"p":"{path}","d":{value}}}}}}}'.encode()])
+    except ProtocolError:
+        return False
+    return True
+
+
+def test_whatever_messages_can_nest_is_stored() -> None:
+    longest = max(keys for keys in range(1, 1000) if is_received(keys, 0))
+    deepest = max(levels for levels in range(1, 1000) if is_received(longest, levels))
+    node = nested(longest + deepest)
+    assert decode_node(encode_node(node)) == node
+
+
 def test_512_levels_are_stored_and_more_are_refused() -> None:
     assert decode_node(encode_node(nested(512))) == nested(512)
     with pytest.raises(InvalidValue, match="deeper than 512"):
@@ -309,7 +328,7 @@ def test_512_levels_are_stored_and_more_are_refused() -> None:
 
 
 def test_the_deepest_json_is_stored_with_its_priorities_and_server_values() -> None:
-    text = '{".priority":{".sv":"timestamp"},"a":' * 500 + '{".sv":{"b":1}}' + "}" * 500
+    text = '{".priority":{".sv":"timestamp"},"a":' * 250 + '{".sv":{"b":1}}' + "}" * 250
 
     assert decode_node(encode_node(parse(text))) == parse(text)
 

@@ -82,7 +82,7 @@ def parse(data: bytes | bytearray | memoryview | str) -> Node:
 
     Of equal keys the last counts. Integers that fit 64 bits stay integers; a lone surrogate
     in an escape is kept. Raises ProtocolError for what is no JSON or no UTF-8, for numbers
-    that are not finite, and for more than 512 levels.
+    that are not finite, and for more than 256 levels.
     Source: sync-engine §1.2, wire §4.1.
 
     >>> parse(b'{"a": {".value": 1, ".priority": 2}}').child("a").priority

@@ -21,7 +21,7 @@
 #include <intrin.h>
 #endif
 
-#define FK_JSON_DEPTH 512     /* objects and arrays in each other: bounds the stack */
+#define FK_JSON_DEPTH 256     /* objects and arrays in each other: bounds the stack */
 #define FK_SEEN_DEPTH 8       /* levels whose latest keys are remembered */
 #define FK_SEEN_KEYS 16       /* of one object */
 #define FK_SEEN_TEXT 23       /* bytes of such a key, with its closing quote */

@@ -47,7 +47,7 @@ MAX_PATH_BYTES = 768
 MAX_STRING_BYTES = 10 * 1024 * 1024
 
 #: How deep a peer's value may nest: far above what any peer accepts, far below the stack's end.
-MAX_EXPORT_DEPTH = 512
+MAX_EXPORT_DEPTH = 256
 
 cdef Py_ssize_t DEPTH_LIMIT = MAX_DEPTH
 cdef Py_ssize_t PATH_LIMIT = MAX_PATH_BYTES

@@ -33,6 +33,7 @@ cdef class SyncTree:
     cdef View holder_of(self, Path path, QueryParams params)
     cdef void forget_stored_below(self, SyncPoint point)
     cdef void teach(self, SyncPoint point, View teacher)
+    cdef void settle_above(self, Path path)
     cdef bint is_held(self, Path path)
     cdef Node with_held(self, Path path, Node node)
     cdef list apply_untagged(self, Operation operation)

@@ -622,6 +622,7 @@ cdef class SyncTree:
             path = part.path
             if part.entry.priority or part.entry.increments is not None or self.is_held(path):
                 continue
+            self.settle_above(path)
             found.append((path, self.with_held(path, part.node)))
         return found
 
@@ -632,9 +633,23 @@ cdef class SyncTree:
         if self.holder_of(path, params) is not None:
             return  # its own listen brings the same
         if params.loads_all:
+            self.settle_above(path)
             self.unstored.note(Assume(path, self.with_held(path, node)))
         else:
             self.unstored.note_window(path, params, params.filter(node))
+
+    cdef void settle_above(self, Path path):
+        """Have the disk told first that ``path`` has left the windows above that held it."""
+        cdef SyncPoint point = self.root
+        cdef View view
+        cdef Py_ssize_t i
+        for i in range(path.length):
+            if point is None:
+                return
+            for view in point.views:
+                if view.is_stored and not fk_is_empty(fk_child(view.stored, path.words[i])):
+                    self.unstored.collect(view)
+            point = point.child(path.words[i])
 
     cdef bint is_held(self, Path path):
         """Whether a live query brings what the server has at ``path``."""
@@ -663,9 +678,8 @@ cdef class SyncTree:
         retain(node.word)
         node = new_node(lay_held(point, path.length, node.word, held))
         for view in held:
-            # What it was last told of these is written over.
-            view.is_stored = False
-            self.unstored.touch(view)
+            # What the disk is to be told later is told against this.
+            self.unstored.collect(view)
         return node
 
     # ---- questions ---------------------------------------------------------------

@@ -4,7 +4,9 @@ from ..snap.path cimport Path
 
 
 cdef enum:
-    MAX_DEPTH = 512     # keys of a peer's path, and levels of what is read as Python values
+    # Keys of a peer's path, and levels of what is read as Python values. What is reached by a path
+    # and then lies in a value is at most FK_CBOR_DEPTH deep, or it could not be stored.
+    MAX_DEPTH = 256
 
 
 cdef class Scanner:
