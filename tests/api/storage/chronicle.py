@@ -4,9 +4,11 @@ Each unit of the cache carries its number to all the places that it changes, so 
 different moments are told apart; what a queued write holds follows from its id.
 """
 
+import multiprocessing
+import os
 import random
-import shutil
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple, TypeAlias
 
@@ -38,6 +40,7 @@ ASKED = {
     "adults": (Path.parse("members"), DEFAULT.order_by_child("age").start_at(18)),
     "profile": (Path.parse("profile"), DEFAULT),
     "secret": (Path.parse("secret"), DEFAULT),
+    "photo": (Path.parse("photo"), DEFAULT),
     "assumed": (Path.parse("assumed"), DEFAULT),
     "never": (Path.parse("never"), DEFAULT),
 }
@@ -101,19 +104,30 @@ def make_store(place: FilePath, *, is_killed: bool) -> Chronicle:
 
     The last that the queue is told is on the disk when it returns, and so is what went before.
     """
-    live = place.with_name(f"{place.name}.live")
-    author = _Author(live)
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    child = context.Process(target=_make_in_child, args=(there, place, is_killed))
+    child.start()
+    there.close()
+    try:
+        chronicle: Chronicle = here.recv()
+    finally:
+        child.join()
+    return chronicle
+
+
+def _make_in_child(chronicles: Connection, place: FilePath, is_killed: bool) -> None:
+    author = _Author(place)
     for number in range(_SITTINGS):
-        author.sit(OWNERS[number % 2], is_last=number == _SITTINGS - 1)
-        if number < _SITTINGS - 1:
+        if number:
             author.store.close()
-    if is_killed:
-        shutil.copytree(live, place)
-    author.store.close()
+        author.sit(OWNERS[number % 2], is_last=number == _SITTINGS - 1)
     if not is_killed:
-        shutil.copytree(live, place)
-    shutil.rmtree(live)
-    return author.chronicle()
+        author.store.close()
+    chronicles.send(author.chronicle())
+    chronicles.close()
+    # Nothing of the process is closed or freed.
+    os._exit(0)
 
 
 class _Author:
@@ -122,6 +136,7 @@ class _Author:
         self._chance = random.Random(7)
         self._owner: str | None = None
         self._unit = 0
+        self._is_last = False
         self._answers: Answers = {(owner, name): UNKNOWN for owner in OWNERS for name in ASKED}
         self._moments = [dict(self._answers)]
         self._waiting: list[int] = []
@@ -148,6 +163,7 @@ class _Author:
         assert [envelope.id for envelope in opened.envelopes] == self._waiting
         assert not opened.notes
         self._owner = owner
+        self._is_last = is_last
         self._work()
         self._owner = OWNERS[1 - OWNERS.index(owner)]
         self.store.switch_owner((), self._owner, None)
@@ -221,7 +237,9 @@ class _Author:
         is_first = not self._known("lobby")
         names = list(self._changers)
         if not is_first:
-            names = self._chance.sample(names, 3)
+            names = self._chance.sample(names[:-1], 3)
+        if self._is_last and self._unit % 3 == 0:
+            names.append("photo")
         changes: list[CacheChange] = []
         for name in names:
             changes += self._changers[name](self, is_first)
@@ -253,6 +271,12 @@ class _Author:
 
     def _change_secret(self, is_first: bool) -> list[CacheChange]:
         return self._change_whole("secret") if is_first else []
+
+    def _change_photo(self, is_first: bool) -> list[CacheChange]:
+        """Change so much that a log is full after a few times, and a table is made of it."""
+        value = {"unit": self._unit, "text": self._chance.randbytes(90_000).hex()}
+        self._answers[self._owner, "photo"] = (True, value)
+        return [Replace(ASKED["photo"][0], from_export(value))]
 
     def _change_archive(self, is_first: bool) -> list[CacheChange]:
         """Change some children of what takes many rows."""
@@ -310,4 +334,5 @@ class _Author:
         "adults": _change_adults,
         "profile": _change_profile,
         "secret": _change_secret,
+        "photo": _change_photo,
     }

@@ -5,6 +5,7 @@ import random
 import shutil
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path as FilePath
 from typing import NamedTuple
@@ -121,8 +122,10 @@ def judge(place: FilePath, file: str, chronicle: Chronicle) -> str:
         readable = _judge_payloads(store, opened, chronicle.waiting & intact)
         answers, is_reset = _judge_cache(store, chronicle, file, is_emptied=is_emptied)
         _judge_use(place, store, opened.next_write_id, readable, answers)
-    finally:
-        store.close()
+    except BaseException:
+        with suppress(StorageError):
+            store.close()
+        raise
     words = [
         word
         for word, is_so in (
