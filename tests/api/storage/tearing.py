@@ -189,9 +189,10 @@ def _judge_payloads(store: Store, opened: OpenedStore, expected: set[int]) -> se
     for envelope, nodes in loaded.writes:
         assert envelope._replace(maybe_sent=False) == write_of(envelope.id).envelope
         assert nodes == write_of(envelope.id).nodes, f"a wrong payload of write {envelope.id}"
-    assert [write.envelope for write in loaded.writes] == [
-        envelope for envelope in opened.envelopes if envelope.id not in loaded.unreadable
+    assert [write.envelope.id for write in loaded.writes] == [
+        envelope.id for envelope in opened.envelopes if envelope.id not in loaded.unreadable
     ]
+    assert not expected.intersection(loaded.unreadable), "given up although intact"
     readable = {write.envelope.id for write in loaded.writes}
     assert readable >= expected, f"lost although intact: {sorted(expected - readable)}"
     store.store_writes((), loaded.unreadable, 0)

@@ -21,7 +21,17 @@ FORMAT = 1
 """The version of everything in the directory that this firekeep reads and writes."""
 
 _FORMAT_FILE = re.compile(r"format (\d{1,9})\nwritten by (.{1,100})\n", re.ASCII)
-_OURS = {"auth", "format", "format.new", "lock", "queue", "queue.new", "cache", "quarantine"}
+_OURS = {
+    "auth",
+    "format",
+    "format.new",
+    "lock",
+    "queue",
+    "queue.kept",
+    "queue.new",
+    "cache",
+    "quarantine",
+}
 #: What systems put into directories by themselves.
 _LITTER = {".DS_Store", "desktop.ini", "Thumbs.db", "lost+found"}
 _MAX_QUARANTINED = 3
