@@ -75,11 +75,11 @@ class Chronicle(NamedTuple):
 
 
 def write_of(id: int) -> QueuedWrite:
-    """Return the write with this id; each thirtieth is longer than a block of a log."""
+    """Return the write with this id; each sixtieth is longer than a block of a log."""
     children: tuple[Path, ...] = ()
     if id % 3 == 0:
         children = tuple(Path.parse(f"c{number}/n") for number in range(2 + id % 4))
-    length = 40_000 if id % 30 == 0 else id * 37 % 900
+    length = 40_000 if id % 60 == 0 else id * 37 % 900
     nodes = [
         from_export({"id": id, "part": part, "text": "x" * length})
         for part in range(len(children) or 1)
@@ -175,7 +175,7 @@ class _Author:
     def _work(self) -> None:
         for _ in range(_UNITS):
             self._commit_unit()
-            self._append(self._chance.randrange(1, 6))
+            self._append(self._chance.randrange(1, 4))
             if self._chance.random() < 0.4:
                 self._answer(self._waiting[0])
         # The server refuses one, which leaves nothing in the cache.

@@ -4,7 +4,7 @@ import multiprocessing
 import random
 import shutil
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path as FilePath
@@ -28,99 +28,126 @@ from firekeep_core.operation.cache_change import Complete, Replace, Track
 from firekeep_core.snap.value import export, from_export
 
 KINDS = ("removed", "emptied", "cut", "cut between records", "flipped", "overwritten")
+_IDLE = ("LOG", "OPTIONS", "IDENTITY", "LOCK", "rocksdict-config.json")
+"""How the names of files begin in which nothing is stored."""
 _BLOCK_BYTES = 32 * 1024
 _BLOCK_HEAD_BYTES = 7
 _LONGEST_CASE_S = 60.0
 
 
 class Damage(NamedTuple):
-    """What happens to one file."""
+    """What happens to a file, or to each of several."""
 
-    file: str
-    """Where it is in the directory."""
+    files: tuple[str, ...]
+    """Where they are in the directory."""
     kind: str
     seed: int
 
     def do(self, place: FilePath) -> None:
-        """Damage the file in a directory."""
-        path = place / self.file
-        data = bytearray(path.read_bytes())
-        chance = random.Random(f"{self}")
-        at = chance.randrange(len(data)) if data else 0
-        match self.kind:
-            case "removed":
-                path.unlink()
-                return
-            case "emptied":
-                data.clear()
-            case "cut":
-                del data[at:]
-            case "cut between records":
-                del data[chance.choice(list(_record_ends(bytes(data)))) :]
-            case "flipped":
-                data[at] ^= 1 << chance.randrange(8)
-            case _:
-                length = min(chance.choice([1, 30, 500, 5000]), len(data) - at)
-                data[at : at + length] = chance.randbytes(length)
-        path.write_bytes(data)
+        """Damage the files in a directory."""
+        for number, file in enumerate(self.files):
+            _damage(place / file, self.kind, random.Random(self.seed * 100 + number))
+
+    def is_in(self, folder: str) -> bool:
+        """Return whether what is stored in a folder, or how to read it, may be damaged."""
+        return any(file.startswith((f"{folder}/", "format")) for file in self.files)
+
+
+NOTHING = Damage((), "", 0)
+
+
+def _damage(path: FilePath, kind: str, chance: random.Random) -> None:
+    data = bytearray(path.read_bytes())
+    if kind == "removed":
+        path.unlink()
+        return
+    if not data:
+        return
+    at = chance.randrange(len(data))
+    match kind:
+        case "emptied":
+            data.clear()
+        case "cut":
+            # Between two records of a list of tables is a kind of its own.
+            if path.name.startswith("MANIFEST") and at in record_starts(bytes(data)):
+                at += 1
+            del data[at:]
+        case "cut between records":
+            del data[chance.choice(record_starts(bytes(data))) :]
+        case "flipped":
+            data[at] ^= 1 << chance.randrange(8)
+        case _:
+            length = min(chance.choice([1, 30, 500, 5000]), len(data) - at)
+            data[at : at + length] = chance.randbytes(length)
+    path.write_bytes(data)
 
 
 def damages(place: FilePath, seeds: Sequence[int]) -> list[Damage]:
     """Return those to do to the files of a directory, each of them to a copy of its own."""
-    found: list[Damage] = []
-    for path in sorted(path for path in place.rglob("*") if path.is_file()):
-        size = path.stat().st_size
-        name = path.relative_to(place).as_posix()
-        for kind in KINDS:
-            if kind == "removed":
-                found.append(Damage(name, kind, 0))
-            elif kind == "emptied":
-                found += [Damage(name, kind, 0)] if size else []
-            elif kind == "cut between records":
-                if size and (path.suffix == ".log" or path.name.startswith("MANIFEST")):
-                    found += [Damage(name, kind, seed) for seed in seeds]
-            elif size:
-                found += [Damage(name, kind, seed) for seed in seeds]
-    return found
+    paths = sorted(path for path in place.rglob("*") if path.is_file())
+    files = [(path.relative_to(place).as_posix(),) for path in paths if not is_idle(path)]
+    idle = tuple(path.relative_to(place).as_posix() for path in paths if is_idle(path))
+    return [
+        Damage(names, kind, seed)
+        for names in [*files, idle]
+        for kind in KINDS
+        for seed in (seeds if kind not in ("removed", "emptied") else seeds[:1])
+        if _is_possible(place, names, kind)
+    ]
 
 
-def _record_ends(log: bytes) -> Iterator[int]:
-    """Give the places in a log of RocksDB where a record begins."""
+def is_idle(path: FilePath) -> bool:
+    """Return whether nothing is stored in a file."""
+    return path.name.startswith(_IDLE)
+
+
+def _is_possible(place: FilePath, names: tuple[str, ...], kind: str) -> bool:
+    path = place / names[0]
+    if kind != "cut between records":
+        return kind == "removed" or path.stat().st_size > 0
+    is_list = path.name.startswith("MANIFEST") and path.parent.name == "queue"
+    return (is_list or path.suffix == ".log") and path.stat().st_size > 0
+
+
+def record_starts(log: bytes) -> list[int]:
+    """Return the places in a log of RocksDB where a record begins."""
+    found: list[int] = []
     at = 0
     while len(log) - at >= _BLOCK_HEAD_BYTES:
         if _BLOCK_BYTES - at % _BLOCK_BYTES < _BLOCK_HEAD_BYTES:
             at += _BLOCK_BYTES - at % _BLOCK_BYTES
             continue
-        yield at
+        found.append(at)
         _, length, _ = struct.unpack_from("<IHB", log, at)
         at += _BLOCK_HEAD_BYTES + length
+    return found
 
 
 # The judge.
 
 
-def judge(place: FilePath, file: str, chronicle: Chronicle) -> str:
-    """Use a store of which one file may be damaged, and return in a word what it made of it.
+def judge(place: FilePath, damage: Damage, chronicle: Chronicle) -> str:
+    """Use a store that may be damaged, and return in a word what it made of it.
 
     Raises:
         AssertionError: it lost, invented or mixed up something.
     """
-    intact = _intact(place, chronicle.waiting) if file.startswith("queue/") else chronicle.waiting
+    intact = _intact(place, chronicle.waiting) if damage.is_in("queue") else chronicle.waiting
     store = Store(place, budget_bytes=BUDGET_BYTES, durability="batch")
     try:
         opened = store.open(OWNERS[0])
     except StorageError as error:
-        assert file == "format", error
+        assert damage.files == ("format",), error
         assert "reads format" in str(error), error
         return "refused as of a newer format"
     try:
         is_searched = any("queue" in note for note in opened.notes)
         is_emptied = any("the cache was damaged" in note for note in opened.notes)
-        assert file.startswith("queue/") or file == "format" or not is_searched, opened.notes
-        assert file.startswith("cache/") or file == "format" or not is_emptied, opened.notes
+        assert damage.is_in("queue") or not is_searched, opened.notes
+        assert damage.is_in("cache") or not is_emptied, opened.notes
         _judge_envelopes(opened, chronicle, is_searched=is_searched, is_emptied=is_emptied)
         readable = _judge_payloads(store, opened, chronicle.waiting & intact)
-        answers, is_reset = _judge_cache(store, chronicle, file, is_emptied=is_emptied)
+        answers, is_reset = _judge_cache(store, chronicle, damage, is_emptied=is_emptied)
         _judge_use(place, store, opened.next_write_id, readable, answers)
     except BaseException:
         with suppress(StorageError):
@@ -200,7 +227,7 @@ def _judge_payloads(store: Store, opened: OpenedStore, expected: set[int]) -> se
 
 
 def _judge_cache(
-    store: Store, chronicle: Chronicle, file: str, *, is_emptied: bool
+    store: Store, chronicle: Chronicle, damage: Damage, *, is_emptied: bool
 ) -> tuple[Answers, bool]:
     """Return what it shows, and whether it had to be emptied on the way."""
     answers: Answers = {}
@@ -226,9 +253,9 @@ def _judge_cache(
                 read[owner, name] = answers[owner, name]
     if is_emptied:
         return answers, is_reset
-    moments = chronicle.moments if file.startswith("cache/") else chronicle.moments[-1:]
+    moments = chronicle.moments if damage.is_in("cache") else chronicle.moments[-1:]
     assert any(read.items() <= moment.items() for moment in moments), _difference(read, moments)
-    assert not is_reset or file.startswith("cache/")
+    assert not is_reset or damage.is_in("cache")
     return answers, is_reset
 
 
@@ -338,7 +365,7 @@ def _judge_in_child(
         copy = FilePath(shutil.copytree(place, scratch / "copy"))
         damage.do(copy)
         try:
-            reports.send((judge(copy, damage.file, chronicle), ""))
+            reports.send((judge(copy, damage, chronicle), ""))
         except Exception as error:
             reports.send(("fault", f"{type(error).__name__}: {error}"))
         shutil.rmtree(copy)
