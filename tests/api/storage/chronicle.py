@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path as FilePath
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from firekeep.storage.store import Store
 from firekeep_core.operation.cache_change import (
@@ -327,7 +327,7 @@ class _Author:
         self._answers[self._owner, "adults"] = (True, known)
         return [*changes, Hold(path, params, sorted(known), removed, is_first)]
 
-    _changers: dict[str, Callable[["_Author", bool], list[CacheChange]]] = {
+    _changers: ClassVar[dict[str, Callable[["_Author", bool], list[CacheChange]]]] = {
         "lobby": _change_lobby,
         "archive": _change_archive,
         "latest": _change_latest,
