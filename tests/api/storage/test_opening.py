@@ -1,15 +1,19 @@
 """Opening what may be damaged: the app starts, and no write that can be read is lost."""
 
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.api.storage.damaging import ROWS, damage_one_file, make_crashed, rows_of
+from tests.api.storage.queue import set_of
 
 from firekeep.exceptions import CorruptRecord, DatabaseClosed, StorageError
 from firekeep.storage.directory import StoreDirectory
 from firekeep.storage.opening import open_cache, open_queue
+from firekeep.storage.store import Store
+from firekeep_core.operation.cache_change import Acknowledged
 
 SAVED = [(b"saved/%d" % number, b"%d" % number) for number in range(9000)]
 
@@ -201,3 +205,26 @@ def test_whatever_happens_to_a_file_both_open_in_the_end(
     for backend in (queue, cache):
         backend.commit([(b"later", b"1")], sync=True)
         backend.close()
+
+
+def test_an_id_that_only_the_cache_still_knows_is_not_given_again(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store", budget_bytes=1_000_000, durability="none")
+    store.open()
+    store.store_writes([set_of(1, "a")], (), 0)
+    store.close()
+    shutil.copytree(tmp_path / "store" / "queue", tmp_path / "queue")
+    store.open()
+    store.store_writes([set_of(2, "b"), set_of(3, "c")], (), 3)
+    store.apply([Acknowledged(3)])
+    store.close()
+    # The power fails before the end of the queue is on the disk, and after that of the cache is.
+    shutil.rmtree(tmp_path / "store" / "queue")
+    shutil.copytree(tmp_path / "queue", tmp_path / "store" / "queue")
+
+    for _ in range(2):
+        opened = store.open()
+        store.close()
+
+        assert [envelope.id for envelope in opened.envelopes] == [1]
+        assert opened.next_write_id == 4
+        assert opened.notes == []

@@ -27,8 +27,9 @@ FORMAT = 1
 _FORMAT_FILE = re.compile(r"format (\d{1,9})\nwritten by (.{1,100})\n", re.ASCII)
 _OURS = {"format", "format.new", "lock", "quarantine"}
 _CONTENTS: dict[str, set[str]] = {
-    "client": {"auth", "queue", "queue.new", "cache"},
+    "client": {"auth", "queue", "queue.kept", "queue.new", "cache"},
     "emulator": {"data"},
+}
 }
 #: What systems put into directories by themselves.
 _LITTER = {".DS_Store", "desktop.ini", "Thumbs.db", "lost+found"}

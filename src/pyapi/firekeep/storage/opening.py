@@ -7,6 +7,7 @@ can be read of them is stored anew before anything is moved.
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -17,7 +18,7 @@ from firekeep.storage.failures import translated
 from firekeep.storage.files import sync_directory
 from firekeep.storage.rocksdb import BATCH_ROWS, RocksBackend
 
-__all__ = ["Opened", "Salvager", "open_cache", "open_queue"]
+__all__ = ["Opened", "Salvager", "forget_kept", "open_cache", "open_queue"]
 
 Salvager: TypeAlias = Callable[[Path], Iterable[tuple[bytes, bytes]]]
 """Gives the rows worth keeping of a damaged queue, from the directory with its files.
@@ -82,10 +83,12 @@ def open_queue(
         raise translated(error, new) from error
     damage = damage or _damage_of(directory)
     if damage is None or not directory.queue.exists():
+        _keep(directory)
         try:
             return Opened(RocksBackend.open(directory.queue, role="queue"), [])
         except CorruptRecord as error:
             damage = error
+    _bring_back(directory)
     count = _store(new, salvage(directory.queue))
     place = directory.quarantine("queue")
     try:
@@ -98,6 +101,39 @@ def open_queue(
         f" the damaged files are in {place}"
     )
     return Opened(RocksBackend.open(directory.queue, role="queue"), [report])
+
+
+def forget_kept(directory: StoreDirectory) -> None:
+    """Let go of what `open_queue` has kept of the files, as nothing is missing in the queue."""
+    shutil.rmtree(_kept(directory), ignore_errors=True)
+
+
+def _kept(directory: StoreDirectory) -> Path:
+    return directory.path / "queue.kept"
+
+
+def _keep(directory: StoreDirectory) -> None:
+    """Give each file with records a second name, where the system has such.
+
+    RocksDB deletes the tables that its list does not name, and the list may have lost its end.
+    """
+    with suppress(OSError):
+        _kept(directory).mkdir(mode=0o700, exist_ok=True)
+        for file in directory.queue.iterdir():
+            if file.suffix in (".log", ".sst"):
+                with suppress(FileExistsError):
+                    os.link(file, _kept(directory) / file.name)
+
+
+def _bring_back(directory: StoreDirectory) -> None:
+    """Put kept files that have gone, or are others now, where the records are searched for."""
+    with suppress(OSError):
+        for file in _kept(directory).iterdir():
+            place = directory.queue / file.name
+            if place.exists() and not place.samefile(file):
+                place = place.with_name(f"kept-{file.name}")
+            with suppress(FileExistsError):
+                os.link(file, place)
 
 
 def _damage_of(directory: StoreDirectory) -> CorruptRecord | None:

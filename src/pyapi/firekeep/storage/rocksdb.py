@@ -73,6 +73,8 @@ class RocksBackend:
         self._scans: WeakSet[RocksScan] = WeakSet()
         self._failure: FirekeepError | None = None
         self._is_closed = False
+        self._is_synced = False
+        """Whether all that was committed is on the disk, and no more will be."""
         self._owner_id = os.getpid()
         leave_to_parent(self)
 
@@ -207,6 +209,8 @@ class RocksBackend:
         try:
             if database is not None and self._failure is None and self._use != "reader":
                 self._sync(database)
+                # From here on only tidying up can fail, as it does where it meets damage.
+                self._is_synced = True
         except Exception as error:
             raise self._failed(error) from error
         finally:
@@ -269,7 +273,7 @@ class RocksBackend:
             database.close()
         except Exception as error:
             # After a write error closing only says that error again, and closes.
-            if self._failure is None:
+            if self._failure is None and not self._is_synced:
                 raise translated(error, self._path) from error
 
     def _sync(self, database: "Rdict") -> None:

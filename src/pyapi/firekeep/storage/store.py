@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, Self
 from firekeep.exceptions import CorruptRecord, StorageError
 from firekeep.storage.cache_report import CacheReport
 from firekeep.storage.directory import StoreDirectory
-from firekeep.storage.opening import Opened, Salvager, open_cache, open_queue
+from firekeep.storage.opening import Opened, Salvager, forget_kept, open_cache, open_queue
 from firekeep.storage.rocksdb import RocksBackend
 from firekeep.storage.salvage import carve
 from firekeep.storage.server_cache import ServerCache
@@ -124,7 +124,10 @@ class Store:
         """Return writes with their payloads, and the ids of those that are damaged."""
         if not write_ids:
             return LoadedWrites([], [])
-        return self._open_journal().load(write_ids)
+        loaded = self._open_journal().load(write_ids)
+        if loaded.unreadable:
+            loaded = self._search(write_ids, loaded)
+        return loaded
 
     # The cache.
 
@@ -190,6 +193,7 @@ class Store:
         except CorruptRecord as damage:
             opened.backend.close()
             journal, envelopes = self._begin_queue(open_queue(directory, _salvage, damage), notes)
+        forget_kept(directory)
         return journal, envelopes
 
     def _begin_queue(
@@ -200,6 +204,19 @@ class Store:
         self._queue_space = SpaceKeeper(opened.backend)
         self._journal = WriteJournal(opened.backend)
         return self._journal, self._journal.open()
+
+    def _search(self, write_ids: Sequence[int], loaded: LoadedWrites) -> LoadedWrites:
+        """Return what was loaded, and what is intact of the rest: a block has many records."""
+        assert self._directory is not None
+        missing = set(loaded.unreadable)
+        writes = {write.envelope.id: write for write in loaded.writes}
+        for write in carve(self._directory.queue).writes:
+            if write.envelope.id in missing:
+                writes[write.envelope.id] = write
+        return LoadedWrites(
+            [writes[id] for id in write_ids if id in writes],
+            [id for id in loaded.unreadable if id not in writes],
+        )
 
     def _open_cache(
         self, directory: StoreDirectory, notes: list[str]
