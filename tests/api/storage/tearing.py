@@ -68,9 +68,6 @@ def _damage(path: FilePath, kind: str, chance: random.Random) -> None:
         case "emptied":
             data.clear()
         case "cut":
-            # Between two records of a list of tables is a kind of its own.
-            if path.name.startswith("MANIFEST") and at in record_starts(bytes(data)):
-                at += 1
             del data[at:]
         case "cut between records":
             del data[chance.choice(record_starts(bytes(data))) :]
@@ -85,9 +82,6 @@ def _damage(path: FilePath, kind: str, chance: random.Random) -> None:
 def damages(place: FilePath, seeds: Sequence[int]) -> list[Damage]:
     """Return those to do to the files of a directory, each of them to a copy of its own."""
     paths = sorted(path for path in place.rglob("*") if path.is_file())
-    # Of two logs of the cache the first one would be missed no more than a table is that the list
-    # names no more; neither is done here, until the cache notices.
-    paths = [path for path in paths if path not in sorted(place.glob("cache/*.log"))[:-1]]
     files = [(path.relative_to(place).as_posix(),) for path in paths if not is_idle(path)]
     idle = tuple(path.relative_to(place).as_posix() for path in paths if is_idle(path))
     return [
@@ -108,7 +102,7 @@ def _is_possible(place: FilePath, names: tuple[str, ...], kind: str) -> bool:
     path = place / names[0]
     if kind != "cut between records":
         return kind == "removed" or path.stat().st_size > 0
-    is_list = path.name.startswith("MANIFEST") and path.parent.name == "queue"
+    is_list = path.name.startswith("MANIFEST")
     return (is_list or path.suffix == ".log") and path.stat().st_size > 0
 
 

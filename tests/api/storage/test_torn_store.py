@@ -168,7 +168,6 @@ def units(number: int, *paths: str) -> list[CacheChange]:
     return changes
 
 
-@pytest.mark.xfail(reason="the cache does not miss a table that its list names no more")
 def test_a_list_of_tables_that_ends_between_two_records_mixes_no_moments(
     tmp_path: FilePath,
 ) -> None:

@@ -30,7 +30,6 @@ _CONTENTS: dict[str, set[str]] = {
     "client": {"auth", "queue", "queue.kept", "queue.new", "cache"},
     "emulator": {"data"},
 }
-}
 #: What systems put into directories by themselves.
 _LITTER = {".DS_Store", "desktop.ini", "Thumbs.db", "lost+found"}
 _MAX_QUARANTINED = 3

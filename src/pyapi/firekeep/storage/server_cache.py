@@ -23,7 +23,7 @@ from firekeep.storage.cache_rows import (
     tracked_key,
     tracked_row,
 )
-from firekeep.storage.staging import Staging
+from firekeep.storage.staging import FIRST, LAST, Staging
 from firekeep.storage.tree_rows import TreeRows
 from firekeep_core.operation.cache_change import (
     Acknowledged,
@@ -79,7 +79,11 @@ class ServerCache:
         """What this commit changes, as it was before: no row says it."""
         self._left: list[tuple[int, Path]] = []
         """Places that something has ceased to claim, by owner."""
-        self.size_bytes = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """The length of keys and values of all rows."""
+        return self._staging.size_bytes
 
     def open(self, owner: str | None) -> OpenedCache:
         """Read what is there, for a user; must come first.
@@ -94,7 +98,7 @@ class ServerCache:
 
     def read(self) -> None:
         """Read what there is without changing anything, to look at it."""
-        self.size_bytes = self.recount()
+        self._staging.count()
         for key, record in self._rows(OWNER):
             self._owners[read_owner(key, record)] = number_in(key)
         for stored in self._stored_queries():
@@ -133,6 +137,7 @@ class ServerCache:
             CorruptRecord: something that had to be read is damaged; nothing was stored.
             StorageFull, StorageError: the disk did not take it; nothing was stored.
         """
+        self._staging.count()
         try:
             for change in changes:
                 self._appliers[type(change)](self, change)
@@ -176,13 +181,13 @@ class ServerCache:
 
     def recount(self) -> int:
         """Return the size of all rows by reading them all."""
-        return sum(len(key) + len(value) for key, value in self._backend.scan(b"\x00", b"\xff"))
+        return sum(len(key) + len(value) for key, value in self._backend.scan(FIRST, LAST))
 
     def verify(self) -> list[str]:
         """Return, in plain words, what is wrong; reads everything."""
         wrong: list[str] = []
         block: bytes | None = None
-        for key, record in self._backend.scan(b"\x00", b"\xff"):
+        for key, record in self._backend.scan(FIRST, LAST):
             try:
                 unseal(key, record)
             except CorruptRecord as error:
@@ -388,10 +393,7 @@ class ServerCache:
         for query in self._removed:
             if query.is_stored:
                 self._staging.delete(tracked_key(query.id))
-        rows = self._staging.rows
-        if rows:
-            self._backend.commit(rows)
-        self.size_bytes += self._staging.growth_bytes
+        self._staging.commit()
         self._clear_staged()
 
     def _clear_staged(self) -> None:

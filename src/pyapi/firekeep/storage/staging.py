@@ -2,16 +2,27 @@
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
+from hashlib import blake2b
 
-from firekeep.storage.backend import Backend, Row
+from firekeep.exceptions import CorruptRecord
+from firekeep.storage.backend import Backend
+from firekeep_core.store.record import seal, unseal
 
-__all__ = ["Staging"]
+__all__ = ["FIRST", "LAST", "Staging"]
+
+FIRST, LAST = b"\x01", b"\xff"
+"""All rows but the one with the sum lie between these."""
+
+_SUM_KEY = b"\x00"
+_SUM_BYTES = 8
+_MODULUS = 1 << (8 * _SUM_BYTES)
 
 
 class Staging:
     """One commit in the making: what is read is what would be there after it.
 
-    `growth_bytes` is how much longer keys and values of all rows become by it.
+    Each commit also stores a sum over all rows there are, whatever their order. A database that
+    has lost a table or a log, and shows rows of different moments, does not agree with its sum.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -19,11 +30,51 @@ class Staging:
         self._rows: dict[bytes, bytes | None] = {}
         self._keys: list[bytes] = []
         self.growth_bytes = 0
+        """How much longer keys and values of all rows become by this commit."""
+        self.size_bytes = 0
+        """The length of the keys and values of all rows that are committed."""
+        self._sum = 0
+        self._sum_growth = 0
+        self.is_counted = False
+        """Whether what is said about the rows that are committed is known to be so."""
 
-    @property
-    def rows(self) -> list[Row]:
-        """What there is to commit."""
-        return list(self._rows.items())
+    def count(self) -> None:
+        """Read all rows, unless they have been counted and nothing went wrong since.
+
+        Raises:
+            CorruptRecord: they are not the rows of one commit.
+            StorageError: they cannot be read.
+        """
+        if self.is_counted:
+            return
+        size_bytes = total = 0
+        for key, value in self._backend.scan(FIRST, LAST):
+            size_bytes += len(key) + len(value)
+            total += _weight(key, value)
+        total %= _MODULUS
+        stored = self._backend.get(_SUM_KEY)
+        expected = 0 if stored is None else int.from_bytes(unseal(_SUM_KEY, stored), "big")
+        if total != expected:
+            raise CorruptRecord("the rows are those of different commits")
+        self.size_bytes, self._sum, self.is_counted = size_bytes, total, True
+
+    def commit(self) -> None:
+        """Store the changes, all or none.
+
+        Raises:
+            StorageFull, StorageError: nobody knows whether they have been; `count` finds out.
+        """
+        if self._rows:
+            total = (self._sum + self._sum_growth) % _MODULUS
+            record = seal(_SUM_KEY, total.to_bytes(_SUM_BYTES, "big"))
+            try:
+                self._backend.commit([*self._rows.items(), (_SUM_KEY, record)])
+            except BaseException:
+                self.is_counted = False
+                raise
+            self._sum = total
+            self.size_bytes += self.growth_bytes
+        self.clear()
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a row, or None."""
@@ -53,15 +104,15 @@ class Staging:
     def put(self, key: bytes, value: bytes) -> None:
         """Write a row."""
         old = self.get(key)
-        if old is None:
+        if old != value:
+            if old is not None:
+                self.delete_known(key, old)
             self.put_new(key, value)
-        elif old != value:
-            self.growth_bytes += len(value) - len(old)
-            self._set(key, value)
 
     def put_new(self, key: bytes, value: bytes) -> None:
         """Write a row that is known not to be there."""
         self.growth_bytes += len(key) + len(value)
+        self._sum_growth += _weight(key, value)
         self._set(key, value)
 
     def delete(self, key: bytes) -> None:
@@ -73,13 +124,14 @@ class Staging:
     def delete_known(self, key: bytes, value: bytes) -> None:
         """Take a row away that holds this value."""
         self.growth_bytes -= len(key) + len(value)
+        self._sum_growth -= _weight(key, value)
         self._set(key, None)
 
     def clear(self) -> None:
         """Begin anew."""
         self._rows.clear()
         self._keys.clear()
-        self.growth_bytes = 0
+        self.growth_bytes = self._sum_growth = 0
 
     def _staged(self, key: bytes) -> Iterator[tuple[bytes, bytes]]:
         value = self._rows[key]
@@ -93,3 +145,9 @@ class Staging:
             else:
                 insort(self._keys, key)
         self._rows[key] = value
+
+
+def _weight(key: bytes, value: bytes) -> int:
+    """Return what a row adds to the sum: a hash, as sums of checksums cancel each other out."""
+    text = len(key).to_bytes(4, "big") + key + value
+    return int.from_bytes(blake2b(text, digest_size=_SUM_BYTES).digest(), "big")

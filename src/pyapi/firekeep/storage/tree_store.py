@@ -37,7 +37,7 @@ class TreeStore:
         self._staging = Staging(backend)
         self._rows = TreeRows(self._staging, _PREFIX)
         self._space = SpaceKeeper(backend)
-        self._size_bytes = sum(len(key) + len(row) for key, row in backend.scan(b"", b"\xff"))
+        self._staging.count()
         self.root: Node = self._rows.load(ROOT)
         """The tree that is on disk."""
 
@@ -72,18 +72,19 @@ class TreeStore:
         Raises:
             StorageFull, StorageError: the disk did not take it; the last one is still there.
         """
+        if not self._staging.is_counted:
+            # The last commit failed, or else only seemed to.
+            self._staging.count()
+            self.root = self._rows.load(ROOT)
         try:
             for place, node in differences(ROOT, self.root, root):
                 self._rows.replace(place, node)
-            rows = self._staging.rows
-            if rows:
-                self._backend.commit(rows)
-            self._size_bytes += self._staging.growth_bytes
+            self._staging.commit()
             self.root = root
         finally:
             self._staging.clear()
             self._rows.settle()
-        self._space.keep(self._size_bytes)
+        self._space.keep(self._staging.size_bytes)
 
     def close(self) -> None:
         """Let others use it; twice does nothing."""
