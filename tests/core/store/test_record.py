@@ -26,6 +26,7 @@ from firekeep_core.store.record import (
     encode_node,
     seal,
     unseal,
+    weight,
 )
 from firekeep_core.wire.message import decode
 
@@ -343,6 +344,23 @@ def test_a_node_of_ten_megabytes_is_read_back() -> None:
     node = from_export({f"key {i}": "x" * 1000 for i in range(10_000)})
 
     assert decode_node(encode_node(node)) == node
+
+
+def test_the_weights_of_records_do_not_cancel_each_other_out() -> None:
+    """As sums of the checksums would, where the same bits have changed in two records."""
+
+    def total(old: bytes, new: bytes) -> int:
+        keys = [b"row %d" % number for number in range(50)]
+        return sum(weight(seal(key, new)) - weight(seal(key, old)) for key in keys) % 2**64
+
+    changes = [total(b"old", b"new"), total(b"new", b"old"), total(b"old", b"one")]
+    assert 0 not in changes
+    assert sum(changes[:2]) % 2**64 == 0
+    assert len(set(changes)) == 3
+    assert total(b"old", b"old") == 0
+    assert all(0 <= weight(seal(b"key", body)) < 2**64 for body in (b"", b"1"))
+    with pytest.raises(CorruptRecord, match="cut off"):
+        weight(b"1234")
 
 
 @given(st.binary(max_size=20), st.binary(max_size=60))

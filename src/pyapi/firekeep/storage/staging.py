@@ -2,11 +2,10 @@
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
-from hashlib import blake2b
 
 from firekeep.exceptions import CorruptRecord
 from firekeep.storage.backend import Backend
-from firekeep_core.store.record import seal, unseal
+from firekeep_core.store.record import seal, unseal, weight
 
 __all__ = ["FIRST", "LAST", "Staging"]
 
@@ -19,7 +18,7 @@ _MODULUS = 1 << (8 * _SUM_BYTES)
 
 
 class Staging:
-    """One commit in the making: what is read is what would be there after it.
+    """One commit of sealed rows in the making: what is read is what would be there after it.
 
     Each commit also stores a sum over all rows there are, whatever their order. A database that
     has lost a table or a log, and shows rows of different moments, does not agree with its sum.
@@ -50,7 +49,7 @@ class Staging:
         size_bytes = total = 0
         for key, value in self._backend.scan(FIRST, LAST):
             size_bytes += len(key) + len(value)
-            total += _weight(key, value)
+            total += weight(value)
         total %= _MODULUS
         stored = self._backend.get(_SUM_KEY)
         expected = 0 if stored is None else int.from_bytes(unseal(_SUM_KEY, stored), "big")
@@ -112,7 +111,7 @@ class Staging:
     def put_new(self, key: bytes, value: bytes) -> None:
         """Write a row that is known not to be there."""
         self.growth_bytes += len(key) + len(value)
-        self._sum_growth += _weight(key, value)
+        self._sum_growth += weight(value)
         self._set(key, value)
 
     def delete(self, key: bytes) -> None:
@@ -124,7 +123,7 @@ class Staging:
     def delete_known(self, key: bytes, value: bytes) -> None:
         """Take a row away that holds this value."""
         self.growth_bytes -= len(key) + len(value)
-        self._sum_growth -= _weight(key, value)
+        self._sum_growth -= weight(value)
         self._set(key, None)
 
     def clear(self) -> None:
@@ -145,9 +144,3 @@ class Staging:
             else:
                 insort(self._keys, key)
         self._rows[key] = value
-
-
-def _weight(key: bytes, value: bytes) -> int:
-    """Return what a row adds to the sum: a hash, as sums of checksums cancel each other out."""
-    text = len(key).to_bytes(4, "big") + key + value
-    return int.from_bytes(blake2b(text, digest_size=_SUM_BYTES).digest(), "big")
