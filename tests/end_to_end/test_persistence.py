@@ -199,6 +199,37 @@ async def test_a_damaged_cache_starts_empty_and_the_queue_is_untouched(tmp_path:
         assert list((tmp_path / "quarantine").iterdir())
 
 
+async def test_a_queue_that_is_damaged_costs_the_writes_that_were_hit(tmp_path: Path) -> None:
+    """Whenever that is found: when a payload is read, or when the disk tidies up."""
+    async with served() as server:
+        db = client(server, tmp_path)
+        db.go_offline()
+        async with db:
+            old = [db.reference(f"old/{n}").set(f"{n} {'x' * 1000}") for n in range(4000)]
+            await old[-1].durable()
+        table = min((tmp_path / "queue").glob("*.sst"))
+        data = bytearray(table.read_bytes())
+        data[data.index(b"x" * 500)] ^= 1
+        table.write_bytes(data)
+
+        db = client(server, tmp_path)
+        db.go_offline()
+        async with db:
+            for n in range(200):
+                await db.reference(f"new/{n}").set("y" * 1000).durable()
+            db.go_online()
+            await db.wait_for_pending_writes()
+            assert db.status.storage == "disk"
+        new, rest = server.value("/new"), server.value("/old")
+        assert isinstance(new, list)
+        assert isinstance(rest, (list, dict))
+        assert len(new) == 200
+        found = rest if isinstance(rest, list) else list(rest.values())
+        assert sum(value is not None for value in found) >= 3999
+        async with client(server, tmp_path) as db:
+            assert db.status.pending_writes == 0
+
+
 async def test_the_cache_is_cleared_of_what_nobody_needs(tmp_path: Path) -> None:
     async with served({"a": 1, "b": 2}) as server, client(server, tmp_path) as db:
         await until_value(db.reference("a"), 1)

@@ -59,6 +59,8 @@ class RestartMachine(RuleBasedStateMachine):
         self.is_connected = False
         self.done: set[int] = set()
         """Writes of which the disk knows that they are over: not to be sent again."""
+        self.cancelled: set[int] = set()
+        """Writes that this process has taken back."""
 
     def make_disk(self) -> DiskModel | StoredDisk:
         return DiskModel()
@@ -102,6 +104,15 @@ class RestartMachine(RuleBasedStateMachine):
     )
     def update(self, path: str, children: dict[str, Any]) -> None:
         self.dialogue.update(path, dict(children))
+        self.collect()
+
+    @precondition(lambda self: self.dialogue.engine.writes)
+    @rule(position=st.integers(0, 20))
+    def cancel(self, position: int) -> None:
+        writes = list(self.dialogue.engine.writes.values())
+        write = writes[position % len(writes)]
+        if self.dialogue.cancel(write):
+            self.cancelled.add(write.id)
         self.collect()
 
     # ---- the disk -------------------------------------------------------------------
@@ -207,6 +218,7 @@ class RestartMachine(RuleBasedStateMachine):
         self.disk = disk
         self.done |= disk.ever_acknowledged
         self.listeners.clear()
+        self.cancelled.clear()
         self.dialogue = self.start(disk)
 
     def shown(self) -> dict[Query, Any]:
@@ -238,6 +250,7 @@ class RestartMachine(RuleBasedStateMachine):
                 assert isinstance(owner, PendingWrite)
                 assert owner.id in self.disk.queue, "what is sent is stored (W-41)"
                 assert owner.id not in self.done, "what is over is not sent again (I-58)"
+                assert owner.id not in self.cancelled, "what was taken back is not sent"
             self.inbox.append(request)
 
     def teardown(self) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
@@ -27,6 +27,7 @@ from firekeep.pending import Pending
 from firekeep.status import StorageState
 from firekeep.storage.cache_report import CacheReport
 from firekeep.storage.store import Store
+from firekeep.storage.write_journal import LoadedWrites
 from firekeep.write import Write
 from firekeep_core.operation.cache_change import Acknowledged, CacheChange, CachedQuery
 
@@ -85,6 +86,8 @@ class Storing:
         self._scopes: list[anyio.CancelScope] = []
         self._is_closing = False
         self._queue = _Wanted()
+        self._queue_use = anyio.Lock()
+        """The queue on disk has one user at a time, which also the cache's task may be."""
         self._cache = _Wanted()
         self._reads: deque[LoadWrites] = deque()
         self._loads: deque[Load | SwitchOwner] = deque()
@@ -185,7 +188,7 @@ class Storing:
             with self._lock:
                 batch = self._engine.take_journal_batch()
             if batch.added or batch.removed:
-                await self._run(_store_batch, self._store, batch)
+                await self._append(batch)
                 with self._lock:
                     self._engine.journal_stored(
                         batch, (), self._clock.monotonic_s(), self._clock.wall_ms()
@@ -210,6 +213,7 @@ class Storing:
                 self._stopped.set()
 
     # The queue.
+
     async def _serve_queue(self) -> None:
         while True:
             await self._queue.wait()
@@ -221,7 +225,13 @@ class Storing:
             self._queue.done()
 
     async def _read(self, effect: LoadWrites) -> None:
-        read = await self._run(self._store.load_writes, effect.write_ids)
+        self._payloads_read(await self._load_writes(effect.write_ids))
+
+    async def _load_writes(self, write_ids: Sequence[int]) -> LoadedWrites:
+        async with self._queue_use:
+            return await self._run(self._store.load_writes, write_ids)
+
+    def _payloads_read(self, read: LoadedWrites) -> None:
         with self._lock:
             self._perform(
                 self._engine.writes_loaded(
@@ -232,9 +242,25 @@ class Storing:
                 )
             )
 
+    async def _append(self, batch: JournalBatch) -> None:
+        # The batch has been taken from the engine: given up here, it would be lost.
+        with anyio.CancelScope(shield=True):
+            await self._append_alone(batch)
+
+    async def _append_alone(self, batch: JournalBatch) -> None:
+        async with self._queue_use:
+            try:
+                await self._run(_store_batch, self._store, batch)
+            except CorruptRecord as damage:
+                repaired = await self._run(self._store.repair_queue, damage)
+                logger.warning("%s", repaired.note)
+                # What only the disk knew is lost; what has been read is still going to be sent.
+                self._payloads_read(LoadedWrites([], repaired.lost))
+                await self._run(_store_batch, self._store, batch)
+
     async def _store_batch(self, batch: JournalBatch) -> None:
         try:
-            await self._run(_store_batch, self._store, batch)
+            await self._append(batch)
         except StorageError as error:
             with self._lock:
                 self._fail(error)
@@ -260,6 +286,7 @@ class Storing:
             )
 
     # The cache.
+
     async def _serve_cache(self) -> None:
         while True:
             await self._cache.wait()
@@ -303,7 +330,7 @@ class Storing:
         await self._loaded(effect, cached)
 
     async def _loaded(self, effect: Load, cached: CachedQuery | None) -> None:
-        read = await self._run(self._store.load_writes, effect.write_ids)
+        read = await self._load_writes(effect.write_ids)
         with self._lock:
             now_s, wall_ms = self._clock.monotonic_s(), self._clock.wall_ms()
             self._perform(

@@ -220,6 +220,37 @@ def test_cancelling_a_restored_write_takes_it_off_the_disk() -> None:
     assert restarted(dialogue).engine.writes == {}
 
 
+def test_a_write_cancelled_in_the_middle_of_the_queue_is_not_sent() -> None:
+    dialogue = opened()
+    dialogue.connect()
+    writes = [dialogue.set("/a", number) for number in range(5)]
+
+    assert dialogue.cancel(writes[2])
+    dialogue.run_disk()
+
+    assert [request["b"]["d"] for request in dialogue.sent("p")] == [0, 1, 3, 4]
+
+
+def test_restored_writes_that_are_cancelled_in_the_middle_hold_nobody_up() -> None:
+    before = opened()
+    for number in range(1500):
+        before.set("/a", number)
+    dialogue = restarted(before)
+    dialogue.connect()
+    for number in (3, 514, 700, 1400):
+        assert dialogue.cancel(dialogue.engine.writes[number + 1])
+
+    sent: list[Any] = []
+    dialogue.run_disk()
+    while requests := [request for request in dialogue.take_requests() if request["a"] == "p"]:
+        sent += [request["b"]["d"] for request in requests]
+        dialogue.server(*[answer(request) for request in requests])
+        dialogue.run_disk()
+
+    assert sent == [number for number in range(1500) if number not in (3, 514, 700, 1400)]
+    assert dialogue.engine.writes == {}
+
+
 def test_a_purge_takes_every_write_off_the_disk() -> None:
     before = opened()
     before.set("/a", 1)

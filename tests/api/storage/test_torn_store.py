@@ -19,6 +19,7 @@ from tests.api.storage.tearing import (
     record_starts,
 )
 
+from firekeep.exceptions import CorruptRecord
 from firekeep.storage.store import Store
 from firekeep_core.operation.cache_change import (
     Acknowledged,
@@ -154,6 +155,34 @@ def test_a_damaged_block_costs_only_the_write_that_is_hit(tmp_path: FilePath) ->
     assert loaded.unreadable == [11]
     assert {write.envelope.id for write in loaded.writes} == set(range(1, 20)) - {11}
     assert all(write.nodes == write_of(write.envelope.id).nodes for write in loaded.writes)
+
+
+def test_a_queue_that_turns_out_to_be_damaged_goes_on_with_what_is_intact(
+    tmp_path: FilePath,
+) -> None:
+    store = Store(tmp_path / "store", budget_bytes=BUDGET_BYTES, durability="batch")
+    store.open()
+    store.store_writes([write_of(id) for id in range(1, 20)], [3, 4, 19], 6)
+    store.close()
+    (table,) = (tmp_path / "store" / "queue").glob("*.sst")
+    data = bytearray(table.read_bytes())
+    data[data.index(b"x" * (11 * 37))] ^= 1
+    table.write_bytes(data)
+    store.open()
+
+    repaired = store.repair_queue(CorruptRecord("a damaged block"))
+    store.store_writes([write_of(20)], [5], 20)
+    store.close()
+
+    assert repaired.lost == [11]
+    assert "a damaged block" in repaired.note
+    waiting = sorted(set(range(1, 21)) - {3, 4, 5, 11, 19})
+    opened = store.open()
+    assert [envelope.id for envelope in opened.envelopes] == waiting
+    assert opened.next_write_id == 21
+    loaded = store.load_writes(waiting)
+    assert [write.nodes for write in loaded.writes] == [write_of(id).nodes for id in waiting]
+    store.close()
 
 
 def units(number: int, *paths: str) -> list[CacheChange]:

@@ -157,19 +157,18 @@ class Exchange:
 
         Transactions take their turn among them, in the order in which all were made.
         """
-        journal = self._journal
-        unsent = self._requests.unsent
+        journal, requests = self._journal, self._requests
+        unsent = requests.unsent
         batches = self._transactions.take_ready() if self._transactions.count else []
         batches.reverse()
-        while unsent:
-            write = unsent[0]
+        while (write := requests.first_unsent()) is not None:
             while batches and batches[-1].first_order < write.id:
                 self._transactions.send(batches.pop(), out)
             if journal is not None:
                 if not journal.can_send(write, out):
                     break
                 if not write.is_loaded:
-                    journal.ask_for(unsent, out)
+                    journal.ask_for((one for one in unsent if one.id in requests.writes), out)
                     break
             unsent.popleft()
             self.send_write(write, out)

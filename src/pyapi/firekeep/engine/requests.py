@@ -284,9 +284,14 @@ class Requests:
         """Forget a write that has an outcome."""
         if self.writes.pop(write.id, None) is not None:
             self.bytes -= write.size_bytes
-            unsent = self.unsent
-            while unsent and unsent[0].id not in self.writes:
-                unsent.popleft()
+            self.first_unsent()
+
+    def first_unsent(self) -> PendingWrite | None:
+        """Return the write that is to be sent next; those dropped meanwhile are skipped."""
+        unsent = self.unsent
+        while unsent and unsent[0].id not in self.writes:
+            unsent.popleft()
+        return unsent[0] if unsent else None
 
     def send_write(self, write: PendingWrite) -> Send:
         """Return the message for a write, once more if it was sent before."""

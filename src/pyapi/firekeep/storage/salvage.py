@@ -4,7 +4,7 @@ No file has to be sound and none is changed: every record is looked for in the b
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +43,11 @@ class SalvagedQueue(NamedTuple):
     """How many more are known to have waited; what the last changes brought may be missing too."""
     next_id: int
     """Above every id of which anything was found."""
+
+    def only(self, write_ids: Container[int]) -> "SalvagedQueue":
+        """Return what was found of these writes, for somebody who knows which of them wait."""
+        writes = [write for write in self.writes if write.envelope.id in write_ids]
+        return self._replace(writes=writes)
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Give the rows of a new queue that holds the writes; `WriteJournal` opens it."""

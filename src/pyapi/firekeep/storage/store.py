@@ -1,6 +1,6 @@
 """One database's queue and cache, in one directory on disk."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path as FilePath
 from types import TracebackType
@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, Self
 from firekeep.exceptions import CorruptRecord, StorageError
 from firekeep.storage.cache_report import CacheReport
 from firekeep.storage.directory import StoreDirectory
+from firekeep.storage.files import used_bytes
 from firekeep.storage.opening import Opened, Salvager, forget_kept, open_cache, open_queue
 from firekeep.storage.rocksdb import RocksBackend
 from firekeep.storage.salvage import carve
@@ -20,7 +21,7 @@ from firekeep_core.operation.queued_write import QueuedWrite, WriteEnvelope
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.path import Path
 
-__all__ = ["Durability", "OpenedStore", "Store"]
+__all__ = ["Durability", "OpenedStore", "RepairedQueue", "Store"]
 
 Durability = Literal["batch", "write", "none"]
 
@@ -35,6 +36,15 @@ class OpenedStore(NamedTuple):
     report: CacheReport
     notes: list[str]
     """In plain words; empty as a rule."""
+
+
+class RepairedQueue(NamedTuple):
+    """What came of a queue that was found to be damaged while in use."""
+
+    lost: list[int]
+    """Writes that wait and are not on the disk any more."""
+    note: str
+    """In plain words."""
 
 
 class Store:
@@ -129,6 +139,27 @@ class Store:
             loaded = self._search(write_ids, loaded)
         return loaded
 
+    def repair_queue(self, damage: CorruptRecord) -> RepairedQueue:
+        """Put a queue aside that turned out to be damaged, and go on with what is intact of it.
+
+        Raises:
+            StorageFull, StorageError: there is no space for that, or the disk failed.
+        """
+        assert self._directory is not None
+        waiting, next_id = self._open_journal().waiting, self._open_journal().next_id
+        if self._queue is not None:
+            self._queue.close()
+
+        def salvage(path: FilePath) -> Iterable[tuple[bytes, bytes]]:
+            return list(carve(path).only(waiting).rows())
+
+        notes: list[str] = []
+        opened = open_queue(self._directory, salvage, damage)
+        journal, envelopes = self._begin_queue(opened, notes)
+        journal.reserve(next_id - 1)
+        found = {envelope.id for envelope in envelopes}
+        return RepairedQueue(sorted(waiting - found), " ".join(notes))
+
     # The cache.
 
     def apply(self, changes: Sequence[CacheChange]) -> CacheReport:
@@ -168,9 +199,11 @@ class Store:
         return " ".join(opened.reports)
 
     def disk_bytes(self) -> int:
-        """Return the size of all files of both."""
-        backends = [backend for backend in (self._queue, self._rows) if backend is not None]
-        return sum(backend.disk_bytes() for backend in backends)
+        """Return the size of all files of both, which others may be using at this moment."""
+        directory = self._directory
+        if directory is None:
+            return 0
+        return used_bytes(directory.queue) + used_bytes(directory.cache)
 
     def close(self) -> None:
         """Close what is open; what was stored stays. Twice does nothing."""

@@ -111,6 +111,11 @@ class WriteJournal:
         """The sizes of what waits, as the envelopes have them."""
         return self._pending_bytes
 
+    @property
+    def waiting(self) -> frozenset[int]:
+        """The ids of what waits."""
+        return frozenset(self._sizes)
+
     def __len__(self) -> int:
         """Return how many writes wait."""
         return len(self._sizes)
