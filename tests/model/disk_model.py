@@ -99,7 +99,7 @@ class DiskModel:
         here = self.root.get(path)
         if own is not None and own.is_complete and params != DEFAULT:
             return CachedQuery(with_keys(here, own.keys), True, True)
-        if self.is_covered(path):
+        if self.is_known(path):
             return CachedQuery(here, True, False)
         keys: set[str] = set()
         for (place, query), record in self.tracked.items():
@@ -114,6 +114,16 @@ class DiskModel:
         return any(
             query == DEFAULT and record.is_complete and place.contains(path)
             for (place, query), record in self.tracked.items()
+        )
+
+    def is_known(self, path: Path) -> bool:
+        """Return whether all at a path is known, be it as part of a child that a window holds."""
+        return self.is_covered(path) or any(
+            record.is_complete
+            and place != path
+            and place.contains(path)
+            and path.keys[len(place)] in record.keys
+            for (place, _), record in self.tracked.items()
         )
 
     def _record(self, path: Path, params: QueryParams) -> TrackedModel:
@@ -152,11 +162,11 @@ class DiskModel:
             case Track(path, params, is_active):
                 record = self._record(path, params)
                 record.is_active = is_active
-                record.is_complete |= params == DEFAULT and self.is_covered(path)
+                record.is_complete |= params == DEFAULT and self.is_known(path)
             case Pin(path, params, is_pinned):
                 record = self._record(path, params)
                 record.is_pinned = is_pinned
-                record.is_complete |= params == DEFAULT and self.is_covered(path)
+                record.is_complete |= params == DEFAULT and self.is_known(path)
             case Forget(path, params):
                 for place, query in list(self.tracked):
                     record = self.tracked[place, query]

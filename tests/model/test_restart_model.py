@@ -328,6 +328,40 @@ def test_what_is_assumed_of_a_child_that_left_a_window_gives_way_when_it_comes_b
     history.teardown()
 
 
+@pytest.mark.parametrize("make", [RestartMachine, StoredRestartMachine])
+def test_a_confirmed_write_is_on_disk_as_far_as_it_is_shown(make: type[RestartMachine]) -> None:
+    history = make()
+    history.connect()
+    history.lose(0)
+    history.connect()
+    history.set("/a", None)
+    history.set("/a", {"b": 1})
+    history.run_disk()
+    history.listen("/a", DEFAULT.limit_to_first(1))
+    history.serve(1, 0)
+    history.run_disk()
+    history.serve(1, 0)
+
+    history.stop_and_start()
+    history.teardown()
+
+
+@pytest.mark.parametrize("make", [RestartMachine, StoredRestartMachine])
+def test_a_child_that_a_window_held_is_known_after_a_restart(make: type[RestartMachine]) -> None:
+    history = make()
+    history.connect()
+    history.compete("/a", 1)
+    history.listen("/", DEFAULT)
+    history.listen("/", DEFAULT.limit_to_first(1))
+    history.unlisten(0)
+    history.serve(2, 0)
+    history.listen("/a", DEFAULT)
+    history.unlisten(0)
+
+    history.stop_and_start()
+    history.teardown()
+
+
 TestRestarts = RestartMachine.TestCase
 TestRestarts.settings = settings(max_examples=500, stateful_step_count=50, deadline=None)
 TestStoredRestarts = StoredRestartMachine.TestCase

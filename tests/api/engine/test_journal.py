@@ -365,6 +365,29 @@ def test_a_listen_waits_for_the_disk_and_carries_the_hash_of_what_it_had() -> No
     assert dialogue.engine.overview.is_confirmed(Path.from_wire("/a"), DEFAULT)
 
 
+def test_a_confirmed_write_does_not_vanish_while_cached_data_are_shown() -> None:
+    """The answer to the listen has its effect, and may come behind that to the write."""
+    before = opened()
+    before.connect()
+    before.listen("/a")
+    before.run_disk()
+    serve(before, "/a", {"b": 1})
+    dialogue = restarted(before)
+    dialogue.connect()
+    write = dialogue.set("/a/b", 2)
+    dialogue.run_disk()
+    listener = dialogue.listen("/a")
+    dialogue.run_disk()
+
+    dialogue.answer(dialogue.sent("p")[0])
+    assert write.id in dialogue.engine.writes
+    dialogue.server(push("/a", {"b": 2}), answer(dialogue.last("q"), data={}))
+
+    assert dialogue.engine.writes == {}
+    assert write.error is None
+    assert listener.values == [{"b": 2}]
+
+
 def test_an_old_listen_goes_on_until_the_one_that_replaces_it_has_been_sent() -> None:
     dialogue = opened()
     dialogue.connect()

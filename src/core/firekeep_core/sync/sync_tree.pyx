@@ -658,7 +658,7 @@ cdef class SyncTree:
         cdef Py_ssize_t i = 0
         while point is not None:
             for view in point.views:
-                if view.covered or (view.loads_all and view.server_complete):
+                if view.covered or view.is_whole():
                     return True
                 if i < path.length and not fk_is_empty(fk_child(view.server, path.words[i])):
                     return True

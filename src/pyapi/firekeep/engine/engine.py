@@ -733,7 +733,7 @@ class Engine(Generic[WriteT]):
         if isinstance(reader, Get):
             self._gets.loaded(reader, cached, out)
         else:
-            self._listens.loaded(load, out)
+            self._listens.loaded(load, cached is not None and cached.is_complete, out)
         self._transactions.touch(load.path)
         self._end_turn(now_s, wall_ms, out)
         return out

@@ -89,8 +89,8 @@ class Exchange:
         self._kept = kept
         self._session = session
         self._journal = journal
-        self._deferred: deque[tuple[PendingWrite | Batch, Response]] = deque()
-        """Answers to writes that came before the answer to a listen sent earlier."""
+        self._deferred: deque[tuple[int, PendingWrite | Batch, Response]] = deque()
+        """Answers to writes, and the number before which listens have to be answered first."""
         self._suspect_id = 0
         self._suspect_losses = 0
         self._reported: set[str] = set()
@@ -248,13 +248,15 @@ class Exchange:
 
     def release_deferred(self, out: list[Effect]) -> None:
         """Act on the answers that no listen keeps back any more."""
-        while self._deferred and not self._listens.is_blocked(self._deferred[0][1].number):
-            self._conclude(*self._deferred.popleft(), out)
+        while self._deferred and not self._listens.is_blocked(self._deferred[0][0]):
+            _, owner, response = self._deferred.popleft()
+            self._conclude(owner, response, out)
 
     def conclude_deferred(self, out: list[Effect]) -> None:
         """Act on all answers that were kept back."""
         while self._deferred:
-            self._conclude(*self._deferred.popleft(), out)
+            _, owner, response = self._deferred.popleft()
+            self._conclude(owner, response, out)
 
     def _take_one_by_one(
         self, raw: Sequence[bytes | bytearray], now_s: float, wall_ms: int, out: list[Effect]
@@ -315,8 +317,9 @@ class Exchange:
         """Act on an answer, after what was pushed before it."""
         owner = self._requests.outstanding.pop(response.number, _NOBODY)
         if isinstance(owner, PendingWrite | Batch):
-            if self._deferred or self._listens.is_blocked(response.number):
-                self._deferred.append((owner, response))
+            before = self._listens.blocking_before(response.number)
+            if self._deferred or self._listens.is_blocked(before):
+                self._deferred.append((before, owner, response))
             else:
                 self._flush(pushes, out)
                 self._conclude(owner, response, out)

@@ -34,6 +34,7 @@ class Listen:
         "number",
         "params",
         "path",
+        "shows_cached",
         "stops",
         "tag",
     )
@@ -52,6 +53,8 @@ class Listen:
         """Whether one that is held is to replace it."""
         self.is_confirmed = False
         """Whether the server answered, on this connection, that all it had has been sent."""
+        self.shows_cached = False
+        """Whether all that is shown is what the disk had: the server has never answered."""
 
 
 class Listens:
@@ -66,6 +69,8 @@ class Listens:
         """The queries, a whole location without its order, that the disk is being asked for."""
         self.unanswered: dict[int, Listen] = {}
         """Sent and without an answer, by request number and in its order."""
+        self._cached: dict[int, Listen] = {}
+        """Those of them that show what the disk had."""
 
     def __len__(self) -> int:
         return len(self._listens)
@@ -130,7 +135,7 @@ class Listens:
     def _stop(self, listen: Listen, out: list[Effect]) -> None:
         del self._listens[listen.path, listen.params]
         if listen.number:
-            self.unanswered.pop(listen.number, None)
+            self._answered(listen)
             if self._requests.can_send:
                 out.append(self._requests.request("n", _body(listen), None))
         self._stop_replaced(listen, out)
@@ -142,13 +147,14 @@ class Listens:
             if replaced.is_stopping and present is replaced:
                 self._stop(replaced, out)
 
-    def loaded(self, load: Load, out: list[Effect]) -> None:
+    def loaded(self, load: Load, is_complete: bool, out: list[Effect]) -> None:
         """Tell the server of a listen that has waited to know what is cached."""
         self._loading.discard((load.path, load.params))
         listen = load.reader
         if not isinstance(listen, Listen):
             return
         listen.is_held = False
+        listen.shows_cached = is_complete
         if self._listens.get((listen.path, listen.params)) is not listen:
             return
         if self._requests.can_send:
@@ -173,19 +179,21 @@ class Listens:
     def lost(self) -> None:
         """Forget what the server was told: the connection is gone."""
         self.unanswered.clear()
+        self._cached.clear()
         for listen in self._listens.values():
             listen.number = 0
             listen.is_confirmed = False
 
     def confirm(self, listen: Listen) -> bool:
         """Note that the server accepted a listen; return whether it is still wanted."""
-        self.unanswered.pop(listen.number, None)
+        self._answered(listen)
+        listen.shows_cached = False
         listen.is_confirmed = self._listens.get((listen.path, listen.params)) is listen
         return listen.is_confirmed
 
     def refuse(self, listen: Listen) -> bool:
         """Forget a listen that the server refused; return whether it was still wanted."""
-        self.unanswered.pop(listen.number, None)
+        self._answered(listen)
         key = (listen.path, listen.params)
         if self._listens.get(key) is not listen:
             return False
@@ -194,7 +202,7 @@ class Listens:
 
     def suspend(self, listen: Listen) -> None:
         """Note that the server refused a listen that the next connection is told of again (§9)."""
-        self.unanswered.pop(listen.number, None)
+        self._answered(listen)
         listen.number = 0
 
     def revoke(self, path: Path, params: QueryParams | None) -> bool:
@@ -208,8 +216,17 @@ class Listens:
             self.refuse(listen)
         return bool(ended)
 
+    def blocking_before(self, number: int) -> int:
+        """Return the number before which listens have to be answered ahead of this answer (§3.8).
+
+        That is all sent before the request, and all up to the last that shows what the disk had:
+        the effect of a write is in the answer to come, and would be seen to vanish until then.
+        """
+        last = next(reversed(self._cached), 0)
+        return max(number, last + 1)
+
     def is_blocked(self, number: int) -> bool:
-        """Return whether a listen sent before this request has no answer yet (§3.8)."""
+        """Return whether a listen of a lower number has no answer yet."""
         first = next(iter(self.unanswered), None)
         return first is not None and first < number
 
@@ -252,6 +269,12 @@ class Listens:
         out.append(self._requests.request("q", body, listen))
         listen.number = self._requests.last_number
         self.unanswered[listen.number] = listen
+        if listen.shows_cached:
+            self._cached[listen.number] = listen
+
+    def _answered(self, listen: Listen) -> None:
+        self.unanswered.pop(listen.number, None)
+        self._cached.pop(listen.number, None)
 
 
 def _body(listen: Listen) -> dict[str, Any]:

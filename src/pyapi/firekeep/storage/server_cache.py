@@ -158,7 +158,7 @@ class ServerCache:
         own = self._queries.find(self._owner, path, params)
         if own is not None and own.is_complete and not own.is_default:
             return CachedQuery(self._tree.load_children(path, self._held(own)), True, True)
-        if self._queries.is_covered(self._owner, path):
+        if self._is_known(self._owner, path):
             return CachedQuery(self._tree.load(path), True, False)
         keys = set(self._queries.complete_children(self._owner, path))
         for query in self._queries.at(self._owner, path):
@@ -267,8 +267,8 @@ class ServerCache:
 
     def _use(self, query: TrackedQuery) -> None:
         if query.is_default and not query.is_complete:
-            # What it shows is known as part of a whole, and stays when that goes.
-            query.is_complete = self._queries.is_covered(query.owner, query.path)
+            # What it shows is known as part of something else, and stays when that goes.
+            query.is_complete = self._is_known(query.owner, query.path)
         self._queries.use(query)
         self._touch(query)
 
@@ -353,13 +353,8 @@ class ServerCache:
 
         None if the path is claimed as a whole.
         """
-        if self._queries.is_covered(owner, path):
+        if self._is_known(owner, path):
             return None
-        for query in self._queries.above(owner, path):
-            if query.is_complete and not query.is_default:
-                key = path.keys[len(query.path)]
-                if self._staging.get(held_key(query.id, key)) is not None:
-                    return None
         claims: set[Path] = set()
         for query in self._queries.below(owner, path):
             if not query.is_complete:
@@ -369,6 +364,17 @@ class ServerCache:
             else:
                 claims.update(query.path.child(Path.from_keys([k])) for k in self._held(query))
         return [place for place in sorted(claims) if not _is_inside_any(place, claims)]
+
+    def _is_known(self, owner: int, path: Path) -> bool:
+        """Return whether all at a path is, as a whole or as part of a child that a window holds."""
+        if self._queries.is_covered(owner, path):
+            return True
+        for query in self._queries.above(owner, path):
+            if query.is_complete and not query.is_default:
+                key = path.keys[len(query.path)]
+                if self._staging.get(held_key(query.id, key)) is not None:
+                    return True
+        return False
 
     def _tree_of(self, owner: int) -> TreeRows:
         if owner == self._owner:
