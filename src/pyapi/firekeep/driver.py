@@ -172,7 +172,7 @@ class Driver:
             StoreCache: self._storing.store_cache,
             Load: self._storing.load,
             LoadWrites: self._storing.load_writes,
-            SwitchOwner: self._storing.load,
+            SwitchOwner: self._storing.switch_owner,
         }
 
     @property

@@ -78,7 +78,9 @@ class Storing:
         run: RunBlocking = run_in_thread,
     ) -> None:
         self._store = store
+        assert engine.disk is not None
         self._engine = engine
+        self._disk = engine.disk
         self._lock = lock
         self._perform = perform
         self._clock = clock
@@ -90,7 +92,8 @@ class Storing:
         """The queue on disk has one user at a time, which also the cache's task may be."""
         self._cache = _Wanted()
         self._reads: deque[LoadWrites] = deque()
-        self._loads: deque[Load | SwitchOwner] = deque()
+        self._loads: deque[Load] = deque()
+        self._switches: deque[SwitchOwner] = deque()
         self._marked: set[int] = set()
         """Acknowledged writes that the cache has marked and the queue still holds."""
         self._running = 0
@@ -115,8 +118,9 @@ class Storing:
         for text in opened.notes:
             logger.warning("%s", text)
         with self._lock:
+            self._engine.begin_as(uid)
             self._perform(
-                self._engine.restore(
+                self._disk.restore(
                     opened.envelopes,
                     opened.next_write_id,
                     opened.pinned,
@@ -155,9 +159,17 @@ class Storing:
         """Note that the cache has something to do, in a while."""
         self._cache.set()
 
-    def load(self, effect: Load | SwitchOwner) -> None:
-        """Ask the disk, or let it be another user's, and at once."""
+    def load(self, effect: Load) -> None:
+        """Ask the disk, at once."""
         self._loads.append(effect)
+        self._hurry()
+
+    def switch_owner(self, effect: SwitchOwner) -> None:
+        """Let the cache be another user's before anything more is stored or read, and at once."""
+        self._switches.append(effect)
+        self._hurry()
+
+    def _hurry(self) -> None:
         self._cache.set()
         if self._pause is not None:
             self._pause.cancel()
@@ -178,19 +190,20 @@ class Storing:
                 await self._run(self._store.close)
 
     async def _store_last(self) -> None:
-        with self._lock:
-            changes = self._engine.take_cache_changes()
         try:
+            await self._switch_owner()
+            with self._lock:
+                changes = self._disk.take_cache_changes()
             if changes:
                 await self._run(self._store.apply, changes)
                 self._cache_done(changes)
         finally:
             with self._lock:
-                batch = self._engine.take_journal_batch()
+                batch = self._disk.take_journal_batch()
             if batch.added or batch.removed:
                 await self._append(batch)
                 with self._lock:
-                    self._engine.journal_stored(
+                    self._disk.journal_stored(
                         batch, (), self._clock.monotonic_s(), self._clock.wall_ms()
                     )
 
@@ -198,7 +211,7 @@ class Storing:
         acknowledged = [change.write_id for change in changes if isinstance(change, Acknowledged)]
         self._marked.update(acknowledged)
         with self._lock:
-            self._perform(self._engine.cache_stored(acknowledged))
+            self._perform(self._disk.cache_stored(acknowledged))
 
     async def _work(self, serve: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -220,7 +233,7 @@ class Storing:
             while self._reads:
                 await self._read(self._reads.popleft())
             with self._lock:
-                batch = self._engine.take_journal_batch()
+                batch = self._disk.take_journal_batch()
             await self._store_batch(batch)
             self._queue.done()
 
@@ -234,7 +247,7 @@ class Storing:
     def _payloads_read(self, read: LoadedWrites) -> None:
         with self._lock:
             self._perform(
-                self._engine.writes_loaded(
+                self._disk.writes_loaded(
                     read.writes,
                     read.unreadable,
                     self._clock.monotonic_s(),
@@ -265,7 +278,7 @@ class Storing:
             with self._lock:
                 self._fail(error)
                 self._perform(
-                    self._engine.journal_failed(
+                    self._disk.journal_failed(
                         batch, error, self._clock.monotonic_s(), self._clock.wall_ms()
                     )
                 )
@@ -277,7 +290,7 @@ class Storing:
         self._set_state("disk")
         with self._lock:
             self._perform(
-                self._engine.journal_stored(
+                self._disk.journal_stored(
                     batch,
                     sorted(concluded),
                     self._clock.monotonic_s(),
@@ -290,69 +303,68 @@ class Storing:
     async def _serve_cache(self) -> None:
         while True:
             await self._cache.wait()
-            if not self._loads and not self._cache.waiting:
+            if not (self._loads or self._switches or self._cache.waiting):
                 with anyio.CancelScope() as self._pause:
                     await self._clock.sleep_until(self._next_cache_s)
                 self._pause = None
-            loads = list(self._loads)
-            self._loads.clear()
-            with self._lock:
-                changes = self._engine.take_cache_changes()
+            changes: list[CacheChange] = []
             try:
+                await self._switch_owner()
+                # Those that come later may ask for what is noted later.
+                count = len(self._loads)
+                with self._lock:
+                    changes = self._disk.take_cache_changes()
                 if changes:
                     self.report = await self._run(self._store.apply, changes)
                     self.disk_bytes = await self._run(self._store.disk_bytes)
                     self._set_state("disk")
                     self._cache_done(changes)
                     changes = []
-                while loads:
-                    await self._answer(loads[0])
-                    del loads[0]
+                for _ in range(count):
+                    await self._answer(self._loads[0])
+                    self._loads.popleft()
             except StorageError as error:
-                await self._lose_cache(error, changes, loads)
+                await self._lose_cache(error, changes)
             self._next_cache_s = self._clock.monotonic_s() + CACHE_INTERVAL_S
             self._cache.done()
 
-    async def _answer(self, effect: Load | SwitchOwner) -> None:
-        if isinstance(effect, SwitchOwner):
+    async def _switch_owner(self) -> None:
+        """Let the cache be whose it is to be: no change of one user is stored as another's."""
+        while self._switches:
+            effect = self._switches[0]
             pinned = await self._run(
                 self._store.switch_owner, effect.changes, effect.uid, effect.cleared_uid
             )
+            self._switches.popleft()
             self._cache_done(effect.changes)
             with self._lock:
                 self._perform(
-                    self._engine.owner_switched(
+                    self._disk.owner_switched(
                         pinned, self._clock.monotonic_s(), self._clock.wall_ms()
                     )
                 )
-            return
+
+    async def _answer(self, effect: Load) -> None:
         cached = await self._run(self._store.load, effect.path, effect.params)
-        await self._loaded(effect, cached)
+        # Somebody else may have signed in meanwhile, who is not to see it.
+        await self._loaded(effect, None if self._switches else cached)
 
     async def _loaded(self, effect: Load, cached: CachedQuery | None) -> None:
         read = await self._load_writes(effect.write_ids)
         with self._lock:
             now_s, wall_ms = self._clock.monotonic_s(), self._clock.wall_ms()
             self._perform(
-                self._engine.loaded(effect, cached, read.writes, read.unreadable, now_s, wall_ms)
+                self._disk.loaded(effect, cached, read.writes, read.unreadable, now_s, wall_ms)
             )
 
-    async def _lose_cache(
-        self,
-        error: StorageError,
-        changes: list[CacheChange],
-        loads: list[Load | SwitchOwner],
-    ) -> None:
+    async def _lose_cache(self, error: StorageError, changes: list[CacheChange]) -> None:
         """Go on without what the cache had: nobody who waits for it is left waiting."""
         logger.warning("the cache on disk failed: %s", error)
-        for effect in loads:
-            if isinstance(effect, Load):
-                await self._loaded(effect, None)
-            else:
-                # The data of the user of before must not be the next one's.
-                self._loads.append(effect)
-                self._cache.set()
-        acknowledged = [change.write_id for change in changes if isinstance(change, Acknowledged)]
+        for _ in range(len(self._loads)):
+            await self._loaded(self._loads[0], None)
+            self._loads.popleft()
+        if self._switches:
+            self._cache.set()
         if isinstance(error, CorruptRecord):
             logger.warning("%s", await self._run(self._store.reset_cache, error))
         else:
@@ -360,7 +372,7 @@ class Storing:
                 self._fail(error)
             await self._pause_for_retry()
         with self._lock:
-            self._perform(self._engine.cache_lost(acknowledged))
+            self._perform(self._disk.cache_lost(changes))
 
     def _fail(self, error: StorageError) -> None:
         self.state = "full" if isinstance(error, StorageFull) else "failed"

@@ -274,7 +274,7 @@ def test_a_write_whose_payload_is_damaged_ends_with_an_error_and_the_rest_goes_o
 
     damaged, whole = dialogue.engine.writes.values()
     dialogue.perform(
-        dialogue.engine.writes_loaded(
+        dialogue.engine.disk.writes_loaded(
             dialogue.disk.load_writes([2]), [1], dialogue.now_s, dialogue.wall_ms
         )
     )
@@ -289,13 +289,15 @@ def test_a_disk_that_is_full_holds_nothing_up() -> None:
     dialogue = opened()
     dialogue.connect()
     write = dialogue.set("/a", 1)
-    batch = dialogue.engine.take_journal_batch()
+    batch = dialogue.engine.disk.take_journal_batch()
 
-    dialogue.perform(dialogue.engine.journal_failed(batch, StorageFull("full"), dialogue.now_s, 0))
+    dialogue.perform(
+        dialogue.engine.disk.journal_failed(batch, StorageFull("full"), dialogue.now_s, 0)
+    )
 
     assert bodies(dialogue.sent("p")) == [("p", "/a")]
     assert not write.is_stored
-    again = dialogue.engine.take_journal_batch()
+    again = dialogue.engine.disk.take_journal_batch()
     assert [added.id for added in again.added] == [write.id], "stored as soon as that can be"
 
 
@@ -303,12 +305,14 @@ def test_a_write_answered_while_the_disk_was_full_is_not_stored_later() -> None:
     dialogue = opened()
     dialogue.connect()
     dialogue.set("/a", 1)
-    batch = dialogue.engine.take_journal_batch()
-    dialogue.perform(dialogue.engine.journal_failed(batch, StorageFull("full"), dialogue.now_s, 0))
+    batch = dialogue.engine.disk.take_journal_batch()
+    dialogue.perform(
+        dialogue.engine.disk.journal_failed(batch, StorageFull("full"), dialogue.now_s, 0)
+    )
 
     dialogue.answer(dialogue.last("p"))
 
-    assert dialogue.engine.take_journal_batch().added == []
+    assert dialogue.engine.disk.take_journal_batch().added == []
 
 
 def test_a_transaction_waits_for_older_writes_to_be_stored_and_no_longer() -> None:
@@ -545,7 +549,7 @@ def test_a_cache_that_was_lost_is_told_everything_that_is_live() -> None:
     dialogue.run_disk()
 
     dialogue.disk = DiskModel()
-    dialogue.perform(dialogue.engine.cache_lost(()))
+    dialogue.perform(dialogue.engine.disk.cache_lost(()))
     again = restarted(dialogue)
     again.run_disk()
 
@@ -564,7 +568,7 @@ def test_a_large_value_is_told_to_the_disk_by_what_has_changed() -> None:
 
     dialogue.push("/a/k7", "y")
     dialogue.push("/a/k7", "z")
-    changes = dialogue.engine.take_cache_changes()
+    changes = dialogue.engine.disk.take_cache_changes()
 
     assert [(str(change.path), export(change.node)) for change in changes] == [("/a/k7", "z")]  # type: ignore[union-attr]
 

@@ -502,10 +502,15 @@ cdef class SyncTree:
         """Add to that."""
         self.unstored.note(change)
 
+    def drop_unstored(self) -> list[CacheChange]:
+        """Forget, and return, what has been noted for the disk; ``forget_stored`` has to follow."""
+        changes = self.unstored.changes
+        self.unstored.changes = []
+        return changes
+
     def forget_stored(self) -> None:
         """Note that the disk holds nothing any more: all that is live has to be told again."""
         self.unstored.views = []
-        self.unstored.changes = []
         self.forget_stored_below(self.root)
 
     cdef void forget_stored_below(self, SyncPoint point):

@@ -5,23 +5,22 @@ from typing import Generic, Literal, TypeAlias, TypeVar, cast
 
 from firekeep.config import Config
 from firekeep.engine.disconnect_ops import DisconnectOperations
+from firekeep.engine.disk import Disk
 from firekeep.engine.effects import (
     Complete,
     Deliver,
     Effect,
     Handle,
-    Load,
     LoadWrites,
     StatusChanged,
-    StoreCache,
     SwitchOwner,
     TokenKind,
     Wake,
 )
 from firekeep.engine.exchange import Exchange
-from firekeep.engine.gets import Get, GetResult, Gets, GetSource
+from firekeep.engine.gets import GetResult, Gets, GetSource
 from firekeep.engine.info import Info
-from firekeep.engine.journal import Journal, JournalBatch, shown_parts
+from firekeep.engine.journal import Journal, shown_parts
 from firekeep.engine.kept import KeptQueries, pinned_as
 from firekeep.engine.lingering import Lingering
 from firekeep.engine.listens import DEFAULT, Listens
@@ -36,7 +35,6 @@ from firekeep.engine.requests import (
 from firekeep.engine.session import Session
 from firekeep.engine.transactions import Function, Transaction, Transactions
 from firekeep.exceptions import (
-    CorruptRecord,
     DatabaseClosed,
     Disconnected,
     InvalidPath,
@@ -45,8 +43,7 @@ from firekeep.exceptions import (
     WriteCancelled,
 )
 from firekeep.url import DatabaseUrl
-from firekeep_core.operation.cache_change import CacheChange, CachedQuery, Clear, Concluded, Pin
-from firekeep_core.operation.queued_write import QueuedWrite, WriteEnvelope
+from firekeep_core.operation.cache_change import Clear, Pin
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.node import EMPTY, Node
 from firekeep_core.snap.path import ROOT, Path
@@ -92,7 +89,6 @@ class Engine(Generic[WriteT]):
         self._journal = Journal() if has_disk else None
         if has_disk:
             self._tree.keep()
-        self._is_cache_asked = False
         self._uid: str | None = None
         self._info = Info()
         self._requests = Requests(
@@ -128,6 +124,24 @@ class Engine(Generic[WriteT]):
             self._exchange,
             self._journal,
         )
+        self.disk = (
+            None
+            if self._journal is None
+            else Disk(
+                self._journal,
+                self._tree,
+                self._requests,
+                self._listens,
+                self._gets,
+                self._kept,
+                self._transactions,
+                self._exchange,
+                write_type,
+                self.add_listener,
+                self._end_turn,
+            )
+        )
+        """What begins at the disk; None without one."""
         self._max_transactions = config.max_pending_writes
         self._wake_at_s = _NEVER
 
@@ -327,7 +341,8 @@ class Engine(Generic[WriteT]):
             events = self._info.add_registration(path, params, registration, kinds)
         else:
             events = self._listens.attach(path, params, registration, kinds, out)
-            self._ask_cache(out)
+            if self.disk is not None:
+                self.disk.ask_cache(out)
         if events:
             out.append(Deliver(events))
         return out
@@ -500,8 +515,9 @@ class Engine(Generic[WriteT]):
         previous, self._uid = self._uid, uid
         if uid == previous and not clear:
             return self.refresh_token(now_s)
-        if self._journal is not None:
-            out.append(SwitchOwner(self.take_cache_changes(), uid, previous if clear else None))
+        if self.disk is not None:
+            changes = self.disk.take_cache_changes()
+            out.append(SwitchOwner(changes, uid, previous if clear else None))
         self._exchange.lost(wall_ms, out)
         self._transactions.end_all(
             lambda path: TransactionAborted(f"another user signed in: transaction at {path}")
@@ -596,175 +612,6 @@ class Engine(Generic[WriteT]):
         """The sets and updates without an answer, by id, oldest first."""
         return cast("Mapping[int, WriteT]", self._requests.writes)
 
-    # The disk.
-    def restore(
-        self,
-        envelopes: Sequence[WriteEnvelope],
-        next_write_id: int,
-        pinned: Sequence[tuple[Path, QueryParams]],
-        now_s: float,
-        wall_ms: int,
-        *,
-        uid: str | None = None,
-    ) -> list[Effect]:
-        """Take over what an earlier process left: its queue, in order, and its kept queries.
-
-        `uid` is who is signed in; of everybody else the writes are held.
-        """
-        assert self._journal is not None
-        out: list[Effect] = []
-        self._uid = uid
-        self._requests.continue_from(next_write_id)
-        writes: list[PendingWrite] = []
-        for envelope in envelopes:
-            write = self._write_type(
-                envelope.id,
-                envelope.path,
-                envelope.kind,
-                None,
-                envelope.size_bytes,
-                envelope.created_ms,
-                envelope.has_increment,
-            )
-            write.children = envelope.children
-            write.server_ms = envelope.server_ms
-            write.uid = envelope.owner
-            write.resent = envelope.maybe_sent
-            write.is_loaded = False
-            write.is_stored = True
-            self._requests.add(write)
-            writes.append(write)
-        self._journal.restore(writes)
-        self._requests.change_user(uid)
-        self._keep(pinned, out)
-        self._end_turn(now_s, wall_ms, out)
-        return out
-
-    def owner_switched(
-        self, pinned: Sequence[tuple[Path, QueryParams]], now_s: float, wall_ms: int
-    ) -> list[Effect]:
-        """Note that the cache on disk is another user's now, with what that one keeps synced.
-
-        What is live is told to it anew; whether its user may see that, the server says.
-        """
-        out = self.cache_lost(())
-        self._keep(pinned, out)
-        self._end_turn(now_s, wall_ms, out)
-        return out
-
-    def _keep(self, pinned: Sequence[tuple[Path, QueryParams]], out: list[Effect]) -> None:
-        for path, params in pinned:
-            kept = self._kept.add(path, params)
-            if kept is not None:
-                out += self.add_listener(path, params, kept, KINDS["cancel"])
-
-    def take_journal_batch(self) -> JournalBatch:
-        """Return what the queue on disk is to do next."""
-        assert self._journal is not None
-        requests = self._requests
-        return self._journal.take(requests.last_write_id if requests.can_send else 0)
-
-    def journal_stored(
-        self, batch: JournalBatch, concluded: Sequence[int], now_s: float, wall_ms: int
-    ) -> list[Effect]:
-        """Note that a batch is on disk; of what it removed, `concluded` the cache has marked."""
-        assert self._journal is not None
-        out: list[Effect] = []
-        self._journal.stored(batch)
-        for write_id in concluded:
-            self._tree.note(Concluded(write_id))
-        self._end_turn(now_s, wall_ms, out)
-        return out
-
-    def journal_failed(
-        self, batch: JournalBatch, failure: Exception, now_s: float, wall_ms: int
-    ) -> list[Effect]:
-        """Note that the disk did not take a batch; writes are sent without it for now."""
-        assert self._journal is not None
-        out: list[Effect] = []
-        self._journal.failed(batch, failure)
-        self._exchange.last_error = failure
-        out.append(StatusChanged())
-        self._end_turn(now_s, wall_ms, out)
-        return out
-
-    def take_cache_changes(self) -> list[CacheChange]:
-        """Return what the cache on disk is to be told next, as one unit."""
-        self._is_cache_asked = False
-        return self._tree.take_unstored()
-
-    def cache_stored(self, acknowledged: Sequence[int]) -> list[Effect]:
-        """Note that the cache has the effects of acknowledged writes: the queue may let go."""
-        assert self._journal is not None
-        out: list[Effect] = []
-        self._journal.remove_stored(acknowledged, out)
-        return out
-
-    def cache_lost(self, acknowledged: Sequence[int]) -> list[Effect]:
-        """Note that the cache on disk is empty, or takes nothing: it is to be told all again."""
-        assert self._journal is not None
-        out: list[Effect] = []
-        self._tree.forget_stored()
-        for path, params in self._kept.queries():
-            self._tree.note(Pin(path, pinned_as(params), True))
-        self._journal.remove_stored(acknowledged, out)
-        self._ask_cache(out)
-        return out
-
-    def loaded(
-        self,
-        load: Load,
-        cached: CachedQuery | None,
-        writes: Sequence[QueuedWrite],
-        unreadable: Sequence[int],
-        now_s: float,
-        wall_ms: int,
-    ) -> list[Effect]:
-        """Take in what the disk knows of a query, and the writes that were read with it."""
-        assert self._journal is not None
-        out: list[Effect] = []
-        self._give_up(unreadable, out)
-        parts = self._journal.loaded(writes, self._requests.writes)
-        reader = load.reader
-        known = None if isinstance(reader, Get) else cached
-        events = self._tree.load(load.path, load.params, known, parts)
-        if events:
-            out.append(Deliver(events))
-        if isinstance(reader, Get):
-            self._gets.loaded(reader, cached, out)
-        else:
-            self._listens.loaded(load, cached is not None and cached.is_complete, out)
-        self._transactions.touch(load.path)
-        self._end_turn(now_s, wall_ms, out)
-        return out
-
-    def writes_loaded(
-        self,
-        writes: Sequence[QueuedWrite],
-        unreadable: Sequence[int],
-        now_s: float,
-        wall_ms: int,
-    ) -> list[Effect]:
-        """Take in payloads of queued writes; those that are damaged have come to their end."""
-        assert self._journal is not None
-        out: list[Effect] = []
-        self._give_up(unreadable, out)
-        parts = self._journal.loaded(writes, self._requests.writes)
-        events = self._tree.load(ROOT, DEFAULT, None, parts)
-        if events:
-            out.append(Deliver(events))
-        self._end_turn(now_s, wall_ms, out)
-        return out
-
-    def _give_up(self, write_ids: Sequence[int], out: list[Effect]) -> None:
-        """End writes whose payload the disk has lost."""
-        for write_id in write_ids:
-            write = self._requests.writes.get(write_id)
-            if write is not None and not write.is_loaded:
-                self._exchange.drop_write(write, out)
-                error = CorruptRecord(f"the stored data of the write at {write.path} are damaged")
-                out.append(Complete(write, None, error))
-
     def clear_cache(self, now_s: float, wall_ms: int) -> list[Effect]:
         """Drop what no listener, keep-synced query or write needs: the listens that linger."""
         out: list[Effect] = []
@@ -791,13 +638,8 @@ class Engine(Generic[WriteT]):
             server_ms = self._exchange.server_time_ms(wall_ms)
             for ended in self._transactions.settle(server_ms, out):
                 self._lingering.remove(ended.path, DEFAULT, ended, now_s, out)
-        self._ask_cache(out)
-
-    def _ask_cache(self, out: list[Effect]) -> None:
-        """Have the cache on disk told what has changed, unless that has been asked for."""
-        if self._journal is not None and not self._is_cache_asked and self._tree.has_unstored:
-            self._is_cache_asked = True
-            out.append(StoreCache())
+        if self.disk is not None:
+            self.disk.ask_cache(out)
 
     def _arm(self, out: list[Effect]) -> None:
         """Ask to be woken for what is due next, unless that has been asked for."""

@@ -184,7 +184,8 @@ class StoreDirectory:
             raise translated(error, self.path) from error
         if is_known:
             return
-        if any((self.path / name).exists() for name in _CONTENTS[self._user]):
+        data = _CONTENTS[self._user] - {"auth"}
+        if any((self.path / name).exists() for name in data):
             self.is_damaged = True
             self.notices.append(
                 f"{self.path / 'format'} is missing or damaged, so what lies beside it counts as"
