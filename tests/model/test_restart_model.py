@@ -362,6 +362,23 @@ def test_a_child_that_a_window_held_is_known_after_a_restart(make: type[RestartM
     history.teardown()
 
 
+@pytest.mark.parametrize("make", [RestartMachine, StoredRestartMachine])
+def test_a_window_may_show_more_after_a_restart_than_what_it_did_not_know_all_of(
+    make: type[RestartMachine],
+) -> None:
+    history = make()
+    history.connect()
+    history.set("/a", None)
+    history.listen("/a", DEFAULT.limit_to_first(1))
+    history.run_disk()
+    history.serve(2, 0)
+    assert history.shown() == {}
+    history.update("/a/b", {"b": 1})
+
+    history.stop_and_start()
+    history.teardown()
+
+
 TestRestarts = RestartMachine.TestCase
 TestRestarts.settings = settings(max_examples=500, stateful_step_count=50, deadline=None)
 TestStoredRestarts = StoredRestartMachine.TestCase

@@ -716,6 +716,22 @@ cdef class SyncTree:
         retain(word)
         return params.filter(new_node(word))
 
+    def is_known(self, Path path not None, QueryParams params not None) -> bool:
+        """Return whether all that a live query selects is known.
+
+        What a window shows after an acknowledged write over all of its location counts as complete,
+        and yet the server may know of more that belongs into it.
+        """
+        cdef SyncPoint point = self.find_point(path)
+        cdef View view = None if point is None else point.find(params)
+        cdef Py_ssize_t depth = 0
+        if view is not None and view.complete:
+            if view.covered or view.loads_all or view.server_complete:
+                return True
+            if self.writes.covers(path.words, path.length):
+                return True
+        return self.cover_of(path, &depth) is not None
+
     def written_value(self, Path path not None, QueryParams params not None) -> Node | None:
         """Return what the query shows if writes alone say it whatever the server holds, or None."""
         if not self.writes.covers(path.words, path.length):

@@ -81,7 +81,7 @@ class Overview:
         """Return whether all of what a query selects is known."""
         if path.front == ".info":
             return True
-        return self._tree.complete_value(path, params) is not None
+        return self._tree.is_known(path, params)
 
     def kept_synced(self) -> list[tuple[Path, QueryParams]]:
         """Return the queries that are kept, in the order in which they were asked for."""
