@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from firekeep.config import Config
+from firekeep.engine.disk import Disk as DiskSide
 from firekeep.engine.effects import (
     Complete,
     Connect,
@@ -350,12 +351,18 @@ class Dialogue:
 
     # ---- the disk -----------------------------------------------------------------
 
+    @property
+    def disk_side(self) -> DiskSide:
+        """The engine's end of the disk."""
+        assert self.engine.disk is not None
+        return self.engine.disk
+
     def open_disk(self) -> None:
         """Take over what is on the disk; before anything else."""
         assert self.disk is not None
         envelopes, next_write_id, pinned = self.disk.open()
         self.perform(
-            self.engine.disk.restore(envelopes, next_write_id, pinned, self.now_s, self.wall_ms)
+            self.disk_side.restore(envelopes, next_write_id, pinned, self.now_s, self.wall_ms)
         )
 
     def run_disk(self) -> None:
@@ -373,30 +380,30 @@ class Dialogue:
             self.store_cache()
         elif isinstance(job, LoadWrites):
             writes = self.disk.load_writes(job.write_ids)
-            self.perform(self.engine.disk.writes_loaded(writes, (), self.now_s, self.wall_ms))
+            self.perform(self.disk_side.writes_loaded(writes, (), self.now_s, self.wall_ms))
         elif isinstance(job, Load):
             self.store_cache()
             cached = self.disk.load(job.path, job.params)
             writes = self.disk.load_writes(job.write_ids)
-            self.perform(self.engine.disk.loaded(job, cached, writes, (), self.now_s, self.wall_ms))
+            self.perform(self.disk_side.loaded(job, cached, writes, (), self.now_s, self.wall_ms))
 
     def store_writes(self) -> None:
         """Have the queue on disk brought up to date."""
         assert self.disk is not None
-        batch = self.engine.disk.take_journal_batch()
+        batch = self.disk_side.take_journal_batch()
         concluded = self.disk.store_writes(
             [queued_write(write) for write in batch.added], batch.removed, batch.sent_through
         )
-        self.perform(self.engine.disk.journal_stored(batch, concluded, self.now_s, self.wall_ms))
+        self.perform(self.disk_side.journal_stored(batch, concluded, self.now_s, self.wall_ms))
 
     def store_cache(self) -> None:
         """Have the cache on disk brought up to date."""
         assert self.disk is not None
-        changes = self.engine.disk.take_cache_changes()
+        changes = self.disk_side.take_cache_changes()
         if changes:
             self.disk.apply(changes)
             acknowledged = [c.write_id for c in changes if isinstance(c, Acknowledged)]
-            self.perform(self.engine.disk.cache_stored(acknowledged))
+            self.perform(self.disk_side.cache_stored(acknowledged))
 
     def sent(self, action: str) -> list[Message]:
         """Return every request of one kind."""

@@ -14,6 +14,7 @@ from firekeep.exceptions import (
     StorageFull,
     WriteCancelled,
 )
+from firekeep_core.operation.cache_change import Forget, Pin
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.path import Path
 from firekeep_core.snap.value import export, from_export
@@ -274,7 +275,7 @@ def test_a_write_whose_payload_is_damaged_ends_with_an_error_and_the_rest_goes_o
 
     damaged, whole = dialogue.engine.writes.values()
     dialogue.perform(
-        dialogue.engine.disk.writes_loaded(
+        dialogue.disk_side.writes_loaded(
             dialogue.disk.load_writes([2]), [1], dialogue.now_s, dialogue.wall_ms
         )
     )
@@ -289,15 +290,15 @@ def test_a_disk_that_is_full_holds_nothing_up() -> None:
     dialogue = opened()
     dialogue.connect()
     write = dialogue.set("/a", 1)
-    batch = dialogue.engine.disk.take_journal_batch()
+    batch = dialogue.disk_side.take_journal_batch()
 
     dialogue.perform(
-        dialogue.engine.disk.journal_failed(batch, StorageFull("full"), dialogue.now_s, 0)
+        dialogue.disk_side.journal_failed(batch, StorageFull("full"), dialogue.now_s, 0)
     )
 
     assert bodies(dialogue.sent("p")) == [("p", "/a")]
     assert not write.is_stored
-    again = dialogue.engine.disk.take_journal_batch()
+    again = dialogue.disk_side.take_journal_batch()
     assert [added.id for added in again.added] == [write.id], "stored as soon as that can be"
 
 
@@ -305,14 +306,14 @@ def test_a_write_answered_while_the_disk_was_full_is_not_stored_later() -> None:
     dialogue = opened()
     dialogue.connect()
     dialogue.set("/a", 1)
-    batch = dialogue.engine.disk.take_journal_batch()
+    batch = dialogue.disk_side.take_journal_batch()
     dialogue.perform(
-        dialogue.engine.disk.journal_failed(batch, StorageFull("full"), dialogue.now_s, 0)
+        dialogue.disk_side.journal_failed(batch, StorageFull("full"), dialogue.now_s, 0)
     )
 
     dialogue.answer(dialogue.last("p"))
 
-    assert dialogue.engine.disk.take_journal_batch().added == []
+    assert dialogue.disk_side.take_journal_batch().added == []
 
 
 def test_a_transaction_waits_for_older_writes_to_be_stored_and_no_longer() -> None:
@@ -549,13 +550,37 @@ def test_a_cache_that_was_lost_is_told_everything_that_is_live() -> None:
     dialogue.run_disk()
 
     dialogue.disk = DiskModel()
-    dialogue.perform(dialogue.engine.disk.cache_lost(()))
+    dialogue.perform(dialogue.disk_side.cache_lost(()))
     again = restarted(dialogue)
     again.run_disk()
 
     assert again.disk is not None
     assert export(again.disk.load(Path.from_wire("/a"), DEFAULT).node) == {"x": 1}
     assert [str(path) for path, _ in again.engine.overview.kept_synced()] == ["/b"]
+
+
+def test_a_cache_that_was_lost_takes_no_mark_and_no_denial_with_it() -> None:
+    dialogue = opened()
+    dialogue.connect()
+    dialogue.listen("/a")
+    dialogue.keep_synced("/b", True)
+    dialogue.run_disk()
+    writes = [dialogue.set("/c", 1), dialogue.set("/d", 2)]
+    dialogue.run_disk()
+    first, second = dialogue.sent("p")
+    dialogue.server(*[answer(listen, data={}) for listen in dialogue.sent("q")])
+    dialogue.answer(first)
+    lost = dialogue.disk_side.take_cache_changes()
+    dialogue.answer(second)
+    dialogue.server({"t": "d", "d": {"a": "c", "b": {"p": "/a"}}})
+    dialogue.keep_synced("/b", False)
+
+    dialogue.perform(dialogue.disk_side.cache_lost(lost))
+
+    assert dialogue.disk_side.take_journal_batch().removed == [write.id for write in writes]
+    told = dialogue.disk_side.take_cache_changes()
+    assert Forget(Path.parse("/a"), DEFAULT) in told
+    assert Pin(Path.parse("/b"), DEFAULT, False) in told
 
 
 def test_a_large_value_is_told_to_the_disk_by_what_has_changed() -> None:
@@ -568,7 +593,7 @@ def test_a_large_value_is_told_to_the_disk_by_what_has_changed() -> None:
 
     dialogue.push("/a/k7", "y")
     dialogue.push("/a/k7", "z")
-    changes = dialogue.engine.disk.take_cache_changes()
+    changes = dialogue.disk_side.take_cache_changes()
 
     assert [(str(change.path), export(change.node)) for change in changes] == [("/a/k7", "z")]  # type: ignore[union-attr]
 

@@ -50,6 +50,17 @@ def test_what_is_made_is_closed_to_others(directory: StoreDirectory) -> None:
     assert directory.notices == []
 
 
+def test_a_credential_that_was_there_first_is_no_damage(path: Path) -> None:
+    path.mkdir(parents=True, mode=0o700)
+    (path / "auth").write_text("a credential")
+
+    directory = StoreDirectory.open(path)
+
+    assert not directory.is_damaged
+    assert directory.notices == []
+    directory.close()
+
+
 @POSIX
 def test_a_directory_that_is_open_to_others_is_closed_and_that_is_told(path: Path) -> None:
     path.mkdir(parents=True)

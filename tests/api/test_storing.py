@@ -1,0 +1,103 @@
+"""The work on the disk, and in which order it is done."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path as FilePath
+from typing import Any, TypeVar
+
+import anyio
+import pytest
+from tests.api.driven import FrozenClock, settle
+
+from firekeep.config import Config
+from firekeep.engine.effects import Effect, Load, LoadWrites, StoreCache, StoreWrites, SwitchOwner
+from firekeep.engine.engine import Engine
+from firekeep.storage.inspection import Inspection
+from firekeep.storage.store import Store
+from firekeep.storing import Storing
+from firekeep.url import parse_url
+from firekeep.write import Write
+from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.path import Path
+
+pytestmark = pytest.mark.anyio
+
+DEFAULT = QueryParams.DEFAULT
+ResultT = TypeVar("ResultT")
+
+
+class Bench:
+    """A disk whose work is done only while it is let, and an engine that has no network."""
+
+    def __init__(self, directory: FilePath) -> None:
+        self.engine = Engine(
+            parse_url("https://db.example.com"), Config(), Write, lambda: 0.5, has_disk=True
+        )
+        self.clock = FrozenClock()
+        self.storing = Storing(
+            Store(directory, budget_bytes=1_000_000, durability="batch"),
+            self.engine,
+            nullcontext(),
+            self.perform,
+            self.clock,
+            run=self.run,
+        )
+        self.gate = anyio.Event()
+        self.gate.set()
+
+    async def run(self, function: Callable[..., ResultT], *arguments: Any) -> ResultT:
+        with anyio.CancelScope(shield=True):
+            await self.gate.wait()
+        return function(*arguments)
+
+    def perform(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case StoreWrites():
+                    self.storing.store_writes(effect)
+                case StoreCache():
+                    self.storing.store_cache(effect)
+                case LoadWrites():
+                    self.storing.load_writes(effect)
+                case Load():
+                    self.storing.load(effect)
+                case SwitchOwner():
+                    self.storing.switch_owner(effect)
+                case _:
+                    pass
+
+    def keep_synced(self, path: str) -> None:
+        self.perform(self.engine.keep_synced(Path.parse(path), DEFAULT, True, 0.0, 0))
+
+    def change_user(self, uid: str) -> None:
+        self.perform(self.engine.change_user(uid, 0.0, 0))
+
+
+def kept(directory: FilePath) -> set[tuple[str | None, str]]:
+    with Inspection(directory) as inspection:
+        entries = inspection.entries()
+    return {(entry.owner, str(entry.path)) for entry in entries if entry.is_pinned}
+
+
+@pytest.mark.parametrize("is_closed_early", [False, True])
+async def test_what_one_user_keeps_is_not_stored_as_anothers(
+    tmp_path: FilePath, is_closed_early: bool
+) -> None:
+    bench = Bench(tmp_path / "store")
+    await bench.storing.open("ada")
+    async with anyio.create_task_group() as tasks:
+        bench.storing.start(tasks)
+        bench.keep_synced("/hers")
+        await bench.clock.advance(1)
+        await settle()
+        bench.gate = anyio.Event()
+        bench.change_user("bob")
+        bench.keep_synced("/his")
+        await settle()
+        bench.gate.set()
+        if not is_closed_early:
+            await settle()
+        await bench.storing.close()
+
+    assert kept(tmp_path / "store") >= {("ada", "/hers"), ("bob", "/his")}
+    assert ("ada", "/his") not in kept(tmp_path / "store")
