@@ -50,14 +50,11 @@ class Keeper:
         """
         if self._directory is None:
             return None
+        # To the end, even if this is cancelled: what is open has to be closed.
+        opened: list[tuple[TreeStore, State | None]] = []
         with anyio.CancelScope(shield=True):
-            store = await anyio.to_thread.run_sync(TreeStore.open, self._directory)
-            try:
-                stored = State.unpack(store.root)
-            except BaseException:
-                await anyio.to_thread.run_sync(store.close)
-                raise
-        self._store = store
+            opened.append(await anyio.to_thread.run_sync(_open, self._directory))
+        self._store, stored = opened[0]
         self.note_change()
         return stored
 
@@ -113,3 +110,12 @@ class Keeper:
     def _wake(self) -> None:
         self._news.set()
         self._news = anyio.Event()
+
+
+def _open(directory: str | os.PathLike[str]) -> tuple[TreeStore, State | None]:
+    store = TreeStore.open(directory)
+    try:
+        return store, State.unpack(store.root)
+    except BaseException:
+        store.close()
+        raise
