@@ -10,7 +10,7 @@ import firekeep
 from firekeep.auth import CredentialSource
 from firekeep.emulator import Emulator
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 #: Reconnects at once, so that no test has to wait for it.
 EAGER = firekeep.Config(backoff_min_s=0.001, backoff_max_s=0.01)
 
