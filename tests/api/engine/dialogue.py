@@ -19,6 +19,7 @@ from firekeep.engine.effects import (
     StatusChanged,
     StoreCache,
     StoreWrites,
+    SwitchOwner,
     Wake,
 )
 from firekeep.engine.engine import DisconnectKind, Engine
@@ -76,8 +77,16 @@ class Listener:
 class Disk(Protocol):
     """A queue and a cache that do at once what they are told."""
 
-    def open(self) -> tuple[list[WriteEnvelope], int, list[tuple[Path, QueryParams]]]:
-        """Return the queue, the next write id, and the queries that are kept synced."""
+    def open(
+        self, uid: str | None = None
+    ) -> tuple[list[WriteEnvelope], int, list[tuple[Path, QueryParams]]]:
+        """Return the queue, the next write id, and the queries that a user keeps synced."""
+        ...
+
+    def switch_owner(
+        self, changes: list[CacheChange], uid: str | None, cleared_uid: str | None
+    ) -> list[tuple[Path, QueryParams]]:
+        """Go on with another user's cache; return the queries that this one keeps synced."""
         ...
 
     def apply(self, changes: list[CacheChange]) -> None:
@@ -243,6 +252,10 @@ class Dialogue:
             self.engine.keep_synced(Path.from_wire(path), params, flag, self.now_s, self.wall_ms)
         )
 
+    def change_user(self, uid: str | None, *, clear: bool = False) -> None:
+        """Have somebody else sign in, or sign out."""
+        self.perform(self.engine.change_user(uid, self.now_s, self.wall_ms, clear=clear))
+
     def go_offline(self) -> None:
         """Go offline."""
         self.perform(self.engine.go_offline(self.now_s, self.wall_ms))
@@ -340,7 +353,7 @@ class Dialogue:
                 self.log.append((effect.handle, effect.error))
             elif isinstance(effect, Wake):
                 self.wake_at_s = effect.at_s
-            elif isinstance(effect, StoreWrites | StoreCache | Load | LoadWrites):
+            elif isinstance(effect, StoreWrites | StoreCache | Load | LoadWrites | SwitchOwner):
                 assert self.disk is not None
                 self.disk_jobs.append(effect)
             else:
@@ -350,12 +363,14 @@ class Dialogue:
 
     # ---- the disk -----------------------------------------------------------------
 
-    def open_disk(self) -> None:
-        """Take over what is on the disk; before anything else."""
+    def open_disk(self, uid: str | None = None) -> None:
+        """Take over what is on the disk, for whoever is signed in; before anything else."""
         assert self.disk is not None
-        envelopes, next_write_id, pinned = self.disk.open()
+        envelopes, next_write_id, pinned = self.disk.open(uid)
         self.perform(
-            self.engine.restore(envelopes, next_write_id, pinned, self.now_s, self.wall_ms)
+            self.engine.restore(
+                envelopes, next_write_id, pinned, self.now_s, self.wall_ms, uid=uid
+            )
         )
 
     def run_disk(self) -> None:
@@ -366,6 +381,9 @@ class Dialogue:
     def run_disk_job(self, position: int) -> None:
         """Have the disk do one thing; a read of the cache comes after what it was told before."""
         assert self.disk is not None
+        if isinstance(self.disk_jobs[position], Load | SwitchOwner):
+            # Whose cache is read, is that user's who was signed in when that was asked for.
+            position = self._next_use_of_the_cache(position)
         job = self.disk_jobs.pop(position)
         if isinstance(job, StoreWrites):
             self.store_writes()
@@ -379,6 +397,18 @@ class Dialogue:
             cached = self.disk.load(job.path, job.params)
             writes = self.disk.load_writes(job.write_ids)
             self.perform(self.engine.loaded(job, cached, writes, (), self.now_s, self.wall_ms))
+        elif isinstance(job, SwitchOwner):
+            self.store_cache()
+            pinned = self.disk.switch_owner(job.changes, job.uid, job.cleared_uid)
+            self._cache_told(job.changes)
+            self.perform(self.engine.owner_switched(pinned, self.now_s, self.wall_ms))
+
+    def _next_use_of_the_cache(self, position: int) -> int:
+        uses = [
+            at for at, job in enumerate(self.disk_jobs) if isinstance(job, Load | SwitchOwner)
+        ]
+        switches = any(isinstance(job, SwitchOwner) for job in self.disk_jobs)
+        return uses[0] if switches else position
 
     def store_writes(self) -> None:
         """Have the queue on disk brought up to date."""
@@ -395,8 +425,11 @@ class Dialogue:
         changes = self.engine.take_cache_changes()
         if changes:
             self.disk.apply(changes)
-            acknowledged = [c.write_id for c in changes if isinstance(c, Acknowledged)]
-            self.perform(self.engine.cache_stored(acknowledged))
+            self._cache_told(changes)
+
+    def _cache_told(self, changes: list[CacheChange]) -> None:
+        acknowledged = [c.write_id for c in changes if isinstance(c, Acknowledged)]
+        self.perform(self.engine.cache_stored(acknowledged))
 
     def sent(self, action: str) -> list[Message]:
         """Return every request of one kind."""

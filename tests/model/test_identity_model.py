@@ -1,0 +1,590 @@
+"""Random histories of signing in and out, of credentials that lapse, and of the process's end.
+
+Whose writes are sent and shown, and what a lapse may not do (I-97 to I-100), on a connection whose
+server knows who speaks to it.
+"""
+
+import json
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from tests.api.engine.dialogue import ALL_KINDS, Dialogue, Listener, Message, answer
+from tests.model.disk_model import DiskModel
+from tests.model.simulated_server import SimulatedServer
+from tests.model.stored_disk import StoredDisk
+
+from firekeep.engine.effects import Connect, Disconnect, FetchToken, Send
+from firekeep.exceptions import NetworkUnavailable
+from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.node import EMPTY, Node
+from firekeep_core.snap.path import Path
+from firekeep_core.snap.value import export, from_export
+
+DEFAULT = QueryParams.DEFAULT
+USERS = ["ada", "bob"]
+PATHS = ["/", "/a", "/a/b", "/a/b/c", "/d"]
+QUERIES = [DEFAULT, DEFAULT, DEFAULT.order_by_key(), DEFAULT.order_by_value().limit_to_last(2)]
+VALUES: list[Any] = [None, 1, "x", {"b": 1, "c": 3}, {"b": {"c": 5}, "e": True}, {".value": 4}]
+Query = tuple[str, QueryParams]
+
+LIFETIME_S = 60.0
+REFRESH_S = 40.0
+# The server's clock may be ahead of what the client makes of it.
+EARLY_S = 5.0
+REVOKED: Message = {
+    "t": "d",
+    "d": {"a": "ac", "b": {"s": "expired_token", "d": "the token has expired"}},
+}
+
+
+class Made(NamedTuple):
+    """A write, by whom it was made, and what it puts where."""
+
+    id: int
+    uid: str | None
+    parts: list[tuple[Path, Node]]
+
+
+class Connection:
+    """The server's end of one connection."""
+
+    def __init__(self) -> None:
+        self.is_greeted = False
+        self.uid: str | None = None
+        """As whom the client is authenticated."""
+        self.expires_s = float("inf")
+        self.is_lapsed = False
+        """Whether the credential was good once, and is not any more."""
+        self.last_id = 0
+        """Of the writes that have come over it."""
+
+
+class IdentityMachine(RuleBasedStateMachine):
+    """Two users and nobody take turns at one client with a disk; somebody else writes, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.server = SimulatedServer()
+        self.disk = self.make_disk()
+        self.user: str | None = None
+        self.made: dict[int, Made] = {}
+        """Every write there was, by id."""
+        self.waiting: dict[int, Made] = {}
+        """Those whose outcome the client has not been told."""
+        self.confirmed: set[int] = set()
+        """Those of which it knows that the server has them: not to be sent again."""
+        self.carried_out: set[int] = set()
+        self.listeners: dict[Query, Listener] = {}
+        self.held: dict[Query, Node] = {}
+        """What the client was last told by the server, where a listen has been confirmed."""
+        self.tokens: dict[str, tuple[str, float, bool]] = {}
+        """Whose each is, when it expires, and whether the server takes it."""
+        self.dialogue = self.start(self.disk)
+
+    def make_disk(self) -> DiskModel | StoredDisk:
+        return DiskModel()
+
+    def start(self, disk: DiskModel | StoredDisk) -> Dialogue:
+        self.connection: Connection | None = None
+        self.inbox: list[Message] = []
+        self.ids: dict[int, int] = {}
+        """Of which write a request is."""
+        self.fetch: FetchToken | None = None
+        self.performed = 0
+        self.lost_requests = 0
+        """How many requests the server carries out whose answers do not arrive."""
+        dialogue = Dialogue(has_auth=True, disk=disk)
+        dialogue.engine.begin_as(self.user)
+        dialogue.open_disk(self.user)
+        return dialogue
+
+    # ---- the program ----------------------------------------------------------------
+
+    @rule(path=st.sampled_from(PATHS), params=st.sampled_from(QUERIES))
+    def listen(self, path: str, params: QueryParams) -> None:
+        if (path, params) not in self.listeners:
+            self.listeners[path, params] = self.dialogue.listen(path, params, ALL_KINDS)
+            self.look()
+
+    @precondition(lambda self: self.listeners)
+    @rule(position=st.integers(0, 20))
+    def unlisten(self, position: int) -> None:
+        query = list(self.listeners)[position % len(self.listeners)]
+        self.dialogue.unlisten(query[0], self.listeners.pop(query), query[1])
+        self.held.pop(query, None)
+        self.look()
+
+    @rule(path=st.sampled_from(PATHS[1:]), value=st.sampled_from(VALUES))
+    def set(self, path: str, value: Any) -> None:
+        write = self.dialogue.set(path, value)
+        self.note_made(write.id, [(Path.from_wire(path), from_export(value))])
+
+    @rule(
+        path=st.sampled_from(PATHS),
+        children=st.dictionaries(
+            st.sampled_from(["b", "c", "e"]), st.sampled_from(VALUES), min_size=1
+        ),
+    )
+    def update(self, path: str, children: dict[str, Any]) -> None:
+        write = self.dialogue.update(path, dict(children))
+        place = Path.from_wire(path)
+        self.note_made(
+            write.id,
+            [(place.child(Path.from_wire(k)), from_export(v)) for k, v in children.items()],
+        )
+
+    def note_made(self, write_id: int, parts: list[tuple[Path, Node]]) -> None:
+        assert write_id not in self.made, "no id is given twice"
+        self.made[write_id] = self.waiting[write_id] = Made(write_id, self.user, parts)
+        self.look()
+
+    # ---- who is signed in -------------------------------------------------------------
+
+    @rule(uid=st.sampled_from(USERS), lost_requests=st.integers(0, 3))
+    def sign_in(self, uid: str, lost_requests: int) -> None:
+        self.lost_requests = lost_requests
+        self.user = uid
+        self.dialogue.change_user(uid)
+        self.look()
+
+    @precondition(lambda self: self.user is not None)
+    @rule(clear=st.booleans(), is_awaited=st.booleans(), lost_requests=st.integers(0, 3))
+    def sign_out(self, clear: bool, is_awaited: bool, lost_requests: int) -> None:
+        self.lost_requests = lost_requests
+        previous, self.user = self.user, None
+        if clear:
+            self.waiting = {id: made for id, made in self.waiting.items() if made.uid != previous}
+        self.dialogue.change_user(None, clear=clear)
+        self.look()
+        if is_awaited:
+            self.run_disk()
+            if clear:
+                assert not self.disk.knows(previous)
+                owners = [write.envelope.owner for write in self.disk.queue.values()]
+                assert previous not in owners
+
+    @precondition(lambda self: self.user is not None)
+    @rule()
+    def refresh(self) -> None:
+        """There is another token of the same user: nobody notices (I-98)."""
+        with Unnoticed(self):
+            self.dialogue.perform(self.dialogue.engine.refresh_token(self.dialogue.now_s))
+            self.look()
+
+    @precondition(lambda self: self.fetch is not None)
+    @rule(outcome=st.sampled_from(["good", "good", "bad", "none"]))
+    def fetch_ends(self, outcome: str) -> None:
+        """The source gives a token, or one that the server does not take, or fails."""
+        with Unnoticed(self):
+            self.hand_over(outcome)
+
+    def hand_over(self, outcome: str) -> None:
+        assert self.fetch is not None
+        attempt, self.fetch = self.fetch.attempt, None
+        engine, now_s = self.dialogue.engine, self.dialogue.now_s
+        if self.user is None:
+            effects = engine.token("auth", attempt, None, None, now_s)
+        elif outcome == "none":
+            error = NetworkUnavailable("nobody answers")
+            effects = engine.token("auth", attempt, None, error, now_s)
+        else:
+            token = f"token-{len(self.tokens)}"
+            expires_s = now_s + LIFETIME_S
+            self.tokens[token] = (self.user, expires_s, outcome == "good")
+            effects = engine.token(
+                "auth",
+                attempt,
+                token,
+                None,
+                now_s,
+                refresh_s=now_s + REFRESH_S,
+                expires_s=expires_s,
+            )
+        self.dialogue.perform(effects)
+        self.look()
+
+    @precondition(lambda self: self.is_authenticated())
+    @rule(refused=st.integers(0, 3), revoked=st.integers(0, 2))
+    def credential_revoked(self, refused: int, revoked: int) -> None:
+        """The server takes the credential no more, and says so."""
+        connection = self.connection
+        messages: list[Message] = []
+        for request in self.inbox[:refused]:
+            if request["a"] not in ("q", "p", "m"):
+                break
+            messages.append(answer(request, "permission_denied"))
+        for listen in self.server.queries[:revoked]:
+            body: Message = {"p": str(listen.path)}
+            if listen.tag is not None:
+                body["q"] = [listen.params.wire()]
+            messages.append({"t": "d", "d": {"a": "c", "b": body}})
+        with Unnoticed(self):
+            self.dialogue.server(*messages, REVOKED)
+            self.look()
+        self.expect_lapsed(connection)
+
+    @precondition(lambda self: self.is_authenticated())
+    @rule(is_known=st.booleans())
+    def credential_lapses(self, is_known: bool) -> None:
+        """The server takes the credential no more, and says so when it is asked for something."""
+        connection = self.connection
+        assert connection is not None
+        if is_known:
+            self.advance(connection.expires_s - EARLY_S - self.dialogue.now_s)
+        connection.is_lapsed = True
+
+    def expect_lapsed(self, connection: Connection | None) -> None:
+        assert self.connection is not connection, "it does not stay without a credential"
+        status = self.dialogue.engine.overview.status(0)
+        assert status.auth == "expired"
+        assert status.connection != "online"
+        assert self.dialogue.wake_at_s is not None
+
+    def is_authenticated(self) -> bool:
+        connection = self.connection
+        return connection is not None and connection.uid is not None and not connection.is_lapsed
+
+    # ---- the disk -----------------------------------------------------------------------
+
+    @precondition(lambda self: self.dialogue.disk_jobs)
+    @rule(position=st.integers(0, 5))
+    def run_disk_job(self, position: int) -> None:
+        self.dialogue.run_disk_job(position % len(self.dialogue.disk_jobs))
+        self.look()
+
+    @rule()
+    def run_disk(self) -> None:
+        self.dialogue.run_disk()
+        self.look()
+
+    # ---- the server, and everybody else -------------------------------------------------
+
+    @rule(path=st.sampled_from(PATHS[1:]), value=st.sampled_from(VALUES))
+    def compete(self, path: str, value: Any) -> None:
+        messages = self.server.write(Path.from_wire(path), from_export(value))
+        if messages:
+            self.dialogue.server(*messages)
+            self.look()
+
+    @precondition(lambda self: self.inbox)
+    @rule(count=st.integers(1, 4), refused=st.integers(0, 9), is_slow=st.booleans())
+    def serve(self, count: int, refused: int, is_slow: bool) -> None:
+        """Answer some requests; a listen may take longer than the write after it."""
+        connection = self.connection
+        assert connection is not None
+        if is_slow:
+            actions = [request["a"] for request in self.inbox[:2]]
+            if actions in (["q", "p"], ["q", "m"]):
+                self.inbox[:2] = reversed(self.inbox[:2])
+        listeners = dict(self.listeners)
+        messages: list[Message] = []
+        is_lapse = False
+        for position in range(min(count, len(self.inbox))):
+            request = self.inbox.pop(0)
+            if request["a"] in ("auth", "gauth"):
+                messages.append(self.authenticate(connection, request))
+                break
+            if connection.is_lapsed and request["a"] in ("q", "p", "m"):
+                is_lapse = True
+                messages.append(answer(request, "permission_denied"))
+            elif refused == position + 6 and request["a"] in ("q", "p", "m"):
+                messages.append(self.refuse(request))
+            else:
+                messages += self.carry_out(request)
+        is_refused = messages[-1]["d"]["b"].get("s") == "expired_token"
+        if is_lapse and not is_refused and self.dialogue.now_s < connection.expires_s - 10.0:
+            messages.append(REVOKED)
+        with Unnoticed(self, events=is_lapse and len(messages) == 1):
+            self.dialogue.server(*messages)
+            self.look()
+        for query in listeners.keys() - self.listeners.keys():
+            assert listeners[query].kinds[-1] == "cancel"
+        if is_refused:
+            self.expect_lapsed(connection)
+
+    def authenticate(self, connection: Connection, request: Message) -> Message:
+        uid, expires_s, is_good = self.tokens[request["b"]["cred"]]
+        assert uid == self.user
+        if not is_good or expires_s <= self.dialogue.now_s:
+            return answer(request, "expired_token", "")
+        connection.uid = uid
+        connection.expires_s = expires_s
+        connection.is_lapsed = False
+        return answer(request, data={})
+
+    def refuse(self, request: Message) -> Message:
+        """Refuse for good what the user may not have."""
+        if request["a"] == "q":
+            # Without a tag it is the whole location, and with it goes every query there.
+            params = QueryParams.from_wire(request["b"]["q"]) if "q" in request["b"] else None
+            path = Path.from_wire(request["b"]["p"])
+            self.server.queries = [
+                listen
+                for listen in self.server.queries
+                if listen.path != path or (params is not None and listen.params != params)
+            ]
+            for place, query in list(self.listeners):
+                if Path.from_wire(place) == path and params in (None, query):
+                    del self.listeners[place, query]
+                    self.held.pop((place, query), None)
+        else:
+            del self.waiting[self.ids[request["r"]]]
+        return answer(request, "permission_denied", "refused")
+
+    def carry_out(self, request: Message, *, is_answered: bool = True) -> list[Message]:
+        if request["a"] in ("p", "m"):
+            write_id = self.ids[request["r"]]
+            self.carried_out.add(write_id)
+            if is_answered:
+                del self.waiting[write_id]
+                self.confirmed.add(write_id)
+        return self.server.handle(request)[0]
+
+    # ---- the connection -------------------------------------------------------------------
+
+    @precondition(lambda self: self.state() != "online")
+    @rule()
+    def come_closer(self) -> None:
+        """Take one step towards a connection."""
+        match self.state():
+            case "offline":
+                self.dialogue.go_online()
+            case "waiting":
+                self.dialogue.advance_to_wake()
+            case "connecting" if self.connection is not None:
+                self.connection.is_greeted = True
+                self.dialogue.greet()
+            case "connecting":
+                self.hand_over("good")
+            case "authenticating":
+                self.serve(1, 0, False)
+            case state:
+                raise AssertionError(state)
+        self.look()
+
+    @precondition(lambda self: self.state() != "online")
+    @rule()
+    def connect(self) -> None:
+        """Do all that it takes."""
+        for _ in range(30):
+            if self.state() == "online":
+                return
+            self.come_closer()
+        raise AssertionError("it does not come to a connection")
+
+    @precondition(lambda self: self.connection is not None)
+    @rule(lost_requests=st.integers(0, 3))
+    def lose(self, lost_requests: int) -> None:
+        self.lost_requests = lost_requests
+        self.end_connection()
+        self.dialogue.lose()
+        self.look()
+
+    @rule(lost_requests=st.integers(0, 3))
+    def go_offline(self, lost_requests: int) -> None:
+        self.lost_requests = lost_requests
+        self.dialogue.go_offline()
+        self.look()
+
+    @rule(seconds=st.sampled_from([1.0, 15.0, 40.0]))
+    def advance(self, seconds: float) -> None:
+        """Let time pass: a token is renewed, or runs out."""
+        with Unnoticed(self):
+            self.dialogue.advance(max(0.0, seconds))
+            self.look()
+
+    def state(self) -> str:
+        return self.dialogue.engine.overview.status(0).connection
+
+    def end_connection(self) -> None:
+        connection = self.connection
+        if connection is not None and not connection.is_lapsed:
+            for request in self.inbox[: self.lost_requests]:
+                if request["a"] not in ("auth", "gauth"):
+                    self.carry_out(request, is_answered=False)
+        self.inbox.clear()
+        self.server.connection_lost()
+        self.connection = None
+
+    # ---- the end of the process --------------------------------------------------------------
+
+    @rule()
+    def stop_and_start(self) -> None:
+        """An orderly end changes nothing but the connection (I-57)."""
+        if self.connection is not None:
+            self.lose(0)
+        self.run_disk()
+        self.restart()
+        assert self.queue() == sorted(self.waiting)
+        self.look()
+
+    @rule(jobs=st.integers(0, 3))
+    def crash_and_start(self, jobs: int) -> None:
+        """After a sudden end the queue is what the disk was told."""
+        for _ in range(min(jobs, len(self.dialogue.disk_jobs))):
+            self.run_disk_job(0)
+        self.server.connection_lost()
+        stored = sorted(id for id in self.disk.queue if id not in self.disk.acknowledged)
+        self.made = {id: made for id, made in self.made.items() if id in stored}
+        self.waiting = dict(self.made)
+        self.confirmed.difference_update(stored)
+        self.restart()
+        assert self.queue() == stored
+        self.look()
+
+    def restart(self) -> None:
+        self.listeners.clear()
+        self.held.clear()
+        self.disk = self.disk.copy()
+        self.dialogue = self.start(self.disk)
+
+    def queue(self) -> list[int]:
+        requests = self.dialogue.engine._requests  # pyright: ignore[reportPrivateUsage]
+        return sorted(requests.all_writes)
+
+    # ---- what must hold ----------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Take note of what was done, and see that all is as it must be."""
+        effects = self.dialogue.effects[self.performed :]
+        self.performed += len(effects)
+        for effect in effects:
+            if isinstance(effect, Connect):
+                assert self.connection is None
+                self.connection = Connection()
+            elif isinstance(effect, Disconnect):
+                self.end_connection()
+            elif isinstance(effect, FetchToken):
+                self.fetch = effect
+            elif isinstance(effect, Send) and effect.text != "0":
+                message = json.loads(effect.text)
+                if message["t"] == "d":
+                    self.take(message["d"])
+        self.lost_requests = 0
+        assert self.dialogue.engine.uid == self.user
+        self.check_listeners()
+
+    def take(self, request: Message) -> None:
+        """Take a request, and see that nobody but its owner sends it."""
+        connection = self.connection
+        assert connection is not None
+        self.inbox.append(request)
+        if request["a"] not in ("q", "n", "p", "m"):
+            return
+        assert connection.uid == self.user, "a known user is not nobody (I-97)"
+        assert self.dialogue.now_s < connection.expires_s
+        if request["a"] not in ("p", "m"):
+            return
+        write = self.dialogue.engine._requests.outstanding[request["r"]]  # pyright: ignore[reportPrivateUsage]
+        made = self.made[write.id]  # type: ignore[attr-defined]  # pyright: ignore
+        assert made.uid in (None, connection.uid), "nobody sends what is another's (I-99)"
+        assert made.id in self.waiting
+        assert made.id in self.disk.queue, "what is sent is stored (W-41)"
+        assert made.id not in self.disk.ever_acknowledged
+        assert made.id not in self.confirmed, "what is over is not sent again (I-58)"
+        assert made.id > connection.last_id, "the order of making is the order on the wire"
+        connection.last_id = made.id
+        self.ids[request["r"]] = made.id
+
+    def check_listeners(self) -> None:
+        engine = self.dialogue.engine
+        for (path, params), listener in self.listeners.items():
+            assert "cancel" not in listener.kinds
+            if self.connection is not None and engine.overview.is_confirmed(
+                Path.from_wire(path), params
+            ):
+                self.held[path, params] = self.server.root.get(Path.from_wire(path))
+        if engine._exchange._deferred:  # pyright: ignore[reportPrivateUsage]
+            return
+        visible = [made for made in self.waiting.values() if made.uid in (None, self.user)]
+        assert list(engine.writes) == [made.id for made in visible]
+        if not all(write.is_loaded for write in engine.writes.values()):
+            return
+        for (path, params), held in self.held.items():
+            if params.loads_all_data or not visible:
+                shown = overlaid(held, Path.from_wire(path), visible)
+                assert self.listeners[path, params].value == export(params.filter(shown))
+
+    def settle(self) -> None:
+        """Let everything come to its end for whoever is signed in."""
+        self.connect_if_not()
+        for _ in range(500):
+            self.run_disk()
+            if not self.inbox:
+                break
+            self.serve(4, 0, False)
+            self.connect_if_not()
+        assert self.dialogue.engine.writes == {}
+
+    def connect_if_not(self) -> None:
+        if self.state() != "online":
+            self.connect()
+
+    def teardown(self) -> None:
+        """Let each user return in turn: then nothing is left, and all agree."""
+        for uid in (*USERS, None):
+            if uid is None:
+                self.sign_out(False, False, 0)
+            else:
+                self.sign_in(uid, 0)
+            self.settle()
+            for (path, params), listener in self.listeners.items():
+                node = params.filter(self.server.root.get(Path.from_wire(path)))
+                assert listener.value == export(node)
+                cached = self.disk.load(Path.from_wire(path), params)
+                assert cached.is_complete
+                assert params.filter(cached.node) == node
+        assert self.waiting == {}
+        assert self.queue() == []
+        assert self.disk.queue == {}
+        assert self.disk.acknowledged == set()
+
+
+class Unnoticed:
+    """What is done meanwhile, no listener is told of, and no write or listen is sent for it."""
+
+    def __init__(self, machine: IdentityMachine, *, events: bool = True) -> None:
+        self.machine = machine
+        self.is_checked = events
+
+    def __enter__(self) -> None:
+        self.before = self.counts()
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None and self.is_checked:
+            assert self.counts() == self.before
+
+    def counts(self) -> list[int]:
+        return [len(listener.events) for listener in self.machine.listeners.values()]
+
+
+def overlaid(held: Node, path: Path, writes: list[Made]) -> Node:
+    """Return what is at a path, with writes over it in their order."""
+    root = EMPTY.update(path, held)
+    for made in writes:
+        for place, node in made.parts:
+            root = root.update(place, node)
+    return root.get(path)
+
+
+class StoredIdentityMachine(IdentityMachine):
+    """The same with the real queue and cache."""
+
+    def make_disk(self) -> DiskModel | StoredDisk:
+        return StoredDisk()
+
+
+TestIdentities = IdentityMachine.TestCase
+TestIdentities.settings = settings(max_examples=500, stateful_step_count=50, deadline=None)
+TestStoredIdentities = StoredIdentityMachine.TestCase
+TestStoredIdentities.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+
+
+@pytest.mark.slow
+class TestManyIdentities(StoredIdentityMachine.TestCase):
+    """The same, for longer."""
+
+    settings = settings(max_examples=10_000, stateful_step_count=50, deadline=None)
