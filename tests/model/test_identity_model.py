@@ -16,7 +16,14 @@ from tests.model.disk_model import DiskModel
 from tests.model.simulated_server import SimulatedServer
 from tests.model.stored_disk import StoredDisk
 
-from firekeep.engine.effects import Connect, Disconnect, FetchToken, Send
+from firekeep.engine.effects import (
+    Connect,
+    Disconnect,
+    FetchToken,
+    LoadWrites,
+    Send,
+    StoreWrites,
+)
 from firekeep.exceptions import NetworkUnavailable
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.node import EMPTY, Node
@@ -77,6 +84,8 @@ class IdentityMachine(RuleBasedStateMachine):
         self.confirmed: set[int] = set()
         """Those of which it knows that the server has them: not to be sent again."""
         self.carried_out: set[int] = set()
+        self.losses: dict[int, int] = {}
+        """How often the connection broke while a write was the first in line."""
         self.listeners: dict[Query, Listener] = {}
         self.held: dict[Query, Node] = {}
         """What the client was last told by the server, where a listen has been confirmed."""
@@ -137,7 +146,8 @@ class IdentityMachine(RuleBasedStateMachine):
         )
 
     def note_made(self, write_id: int, parts: list[tuple[Path, Node]]) -> None:
-        assert write_id not in self.made, "no id is given twice"
+        assert write_id not in self.waiting
+        assert write_id not in self.confirmed, "no id is given again that anybody has seen"
         self.made[write_id] = self.waiting[write_id] = Made(write_id, self.user, parts)
         self.look()
 
@@ -260,6 +270,18 @@ class IdentityMachine(RuleBasedStateMachine):
         self.dialogue.run_disk()
         self.look()
 
+    @precondition(lambda self: self.dialogue.disk_jobs)
+    @rule()
+    def run_queue(self) -> None:
+        """The queue does not wait for the cache."""
+        while True:
+            jobs = self.dialogue.disk_jobs
+            mine = [at for at, job in enumerate(jobs) if isinstance(job, StoreWrites | LoadWrites)]
+            if not mine:
+                break
+            self.dialogue.run_disk_job(mine[0])
+        self.look()
+
     # ---- the server, and everybody else -------------------------------------------------
 
     @rule(path=st.sampled_from(PATHS[1:]), value=st.sampled_from(VALUES))
@@ -341,7 +363,14 @@ class IdentityMachine(RuleBasedStateMachine):
             if is_answered:
                 del self.waiting[write_id]
                 self.confirmed.add(write_id)
+        if request["a"] == "n" and not self.is_listened_to(request):
+            return [answer(request)]
         return self.server.handle(request)[0]
+
+    def is_listened_to(self, request: Message) -> bool:
+        """Return whether the server has not refused what a request is about."""
+        place = (Path.from_wire(request["b"]["p"]), request["b"].get("t"))
+        return place in [(listen.path, listen.tag) for listen in self.server.queries]
 
     # ---- the connection -------------------------------------------------------------------
 
@@ -380,7 +409,12 @@ class IdentityMachine(RuleBasedStateMachine):
     def lose(self, lost_requests: int) -> None:
         self.lost_requests = lost_requests
         self.end_connection()
+        first = next(iter(self.dialogue.engine.writes), 0)
+        self.losses[first] = self.losses.get(first, 0) + 1
         self.dialogue.lose()
+        if self.losses[first] >= 3 and first not in self.dialogue.engine.writes:
+            # It stood first in line whenever the connection broke (W-11).
+            self.waiting.pop(first, None)
         self.look()
 
     @rule(lost_requests=st.integers(0, 3))

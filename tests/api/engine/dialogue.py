@@ -388,6 +388,8 @@ class Dialogue:
         if isinstance(job, StoreWrites):
             self.store_writes()
         elif isinstance(job, StoreCache):
+            if self._next_switch() is not None:
+                self.disk_jobs.append(job)
             self.store_cache()
         elif isinstance(job, LoadWrites):
             writes = self.disk.load_writes(job.write_ids)
@@ -398,17 +400,19 @@ class Dialogue:
             writes = self.disk.load_writes(job.write_ids)
             self.perform(self.engine.loaded(job, cached, writes, (), self.now_s, self.wall_ms))
         elif isinstance(job, SwitchOwner):
-            self.store_cache()
             pinned = self.disk.switch_owner(job.changes, job.uid, job.cleared_uid)
             self._cache_told(job.changes)
             self.perform(self.engine.owner_switched(pinned, self.now_s, self.wall_ms))
 
+    def _next_switch(self) -> SwitchOwner | None:
+        return next((job for job in self.disk_jobs if isinstance(job, SwitchOwner)), None)
+
     def _next_use_of_the_cache(self, position: int) -> int:
-        uses = [
+        if self._next_switch() is None:
+            return position
+        return next(
             at for at, job in enumerate(self.disk_jobs) if isinstance(job, Load | SwitchOwner)
-        ]
-        switches = any(isinstance(job, SwitchOwner) for job in self.disk_jobs)
-        return uses[0] if switches else position
+        )
 
     def store_writes(self) -> None:
         """Have the queue on disk brought up to date."""
@@ -422,7 +426,13 @@ class Dialogue:
     def store_cache(self) -> None:
         """Have the cache on disk brought up to date."""
         assert self.disk is not None
-        changes = self.engine.take_cache_changes()
+        switch = self._next_switch()
+        if switch is None:
+            changes = self.engine.take_cache_changes()
+        else:
+            # What has changed since is the next user's.
+            changes = list(switch.changes)
+            switch.changes.clear()
         if changes:
             self.disk.apply(changes)
             self._cache_told(changes)

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from firekeep.config import Config
@@ -73,6 +73,7 @@ class _Credential:
         "force",
         "has_provider",
         "is_fetching",
+        "lapses_s",
         "refresh_s",
         "request",
         "state",
@@ -84,6 +85,8 @@ class _Credential:
         self.token: str | None = None
         self.expires_s = _NEVER
         """When the server takes it no more, on the monotonic clock."""
+        self.lapses_s = _NEVER
+        """When it takes that one no more which it has: the last that it has said yes to."""
         self.refresh_s = _NEVER
         """When another one is to be asked for, likewise."""
         self.force = False
@@ -165,7 +168,17 @@ class Session:
         credential = self._credentials["auth"]
         if not credential.has_provider or credential.state == "signed_out":
             return False
-        return credential.state == "expired" or now_s >= credential.expires_s - _LAPSE_MARGIN_S
+        return credential.state == "expired" or now_s >= credential.lapses_s - _LAPSE_MARGIN_S
+
+    def is_refused_in(self, messages: Sequence[object]) -> bool:
+        """Return whether messages bring the refusal of the user's credential."""
+        request = self._credentials["auth"].request
+        return request is not None and any(
+            isinstance(message, Response)
+            and message.status != "ok"
+            and self._requests.outstanding.get(message.number) is request
+            for message in messages
+        )
 
     @property
     def connection_state(self) -> ConnectionState:
@@ -242,7 +255,10 @@ class Session:
             # A refresh: the session goes on, and nothing is listened to again (I-98).
             if is_new:
                 self._present(kind, credential, out)
+            else:
+                credential.lapses_s = expires_s
             return
+        credential.lapses_s = _NEVER
         if token is None:
             credential.state = "signed_out"
         elif credential.state != "expired":
@@ -254,7 +270,7 @@ class Session:
         credential = self._credentials["auth"]
         credential.token = None
         credential.force = False
-        credential.refresh_s = credential.expires_s = _NEVER
+        credential.refresh_s = credential.expires_s = credential.lapses_s = _NEVER
         credential.state = "pending" if credential.has_provider else "signed_out"
         self.auth_reason = None
         self._drop(reason, out)
@@ -346,6 +362,7 @@ class Session:
         credential.request = None
         if response.status == "ok":
             credential.state = "signed_out" if request.token is None else "valid"
+            credential.lapses_s = credential.expires_s
             if request.kind == "auth":
                 self._invalid_tokens = 0
                 self.auth_reason = None
