@@ -55,6 +55,14 @@ class Made(NamedTuple):
     parts: list[tuple[Path, Node]]
 
 
+class Token(NamedTuple):
+    """Whose it is, when it expires, and whether the server takes it."""
+
+    uid: str
+    expires_s: float
+    is_good: bool
+
+
 class Connection:
     """The server's end of one connection."""
 
@@ -65,6 +73,8 @@ class Connection:
         self.expires_s = float("inf")
         self.is_lapsed = False
         """Whether the credential was good once, and is not any more."""
+        self.presented_until_s = float("inf")
+        """When the last credential ends that the client has presented."""
         self.last_id = 0
         """Of the writes that have come over it."""
 
@@ -89,8 +99,7 @@ class IdentityMachine(RuleBasedStateMachine):
         self.listeners: dict[Query, Listener] = {}
         self.held: dict[Query, Node] = {}
         """What the client was last told by the server, where a listen has been confirmed."""
-        self.tokens: dict[str, tuple[str, float, bool]] = {}
-        """Whose each is, when it expires, and whether the server takes it."""
+        self.tokens: dict[str, Token] = {}
         self.dialogue = self.start(self.disk)
 
     def make_disk(self) -> DiskModel | StoredDisk:
@@ -177,12 +186,16 @@ class IdentityMachine(RuleBasedStateMachine):
                 assert previous not in owners
 
     @precondition(lambda self: self.user is not None)
-    @rule()
-    def refresh(self) -> None:
+    @rule(outcome=st.sampled_from(["good", "good", "bad", "none", "late"]))
+    def refresh(self, outcome: str) -> None:
         """There is another token of the same user: nobody notices (I-98)."""
+        connection = self.connection
         with Unnoticed(self):
             self.dialogue.perform(self.dialogue.engine.refresh_token(self.dialogue.now_s))
             self.look()
+            if self.fetch is not None and outcome != "late":
+                self.hand_over(outcome)
+        assert self.connection is connection or connection is None
 
     @precondition(lambda self: self.fetch is not None)
     @rule(outcome=st.sampled_from(["good", "good", "bad", "none"]))
@@ -203,7 +216,7 @@ class IdentityMachine(RuleBasedStateMachine):
         else:
             token = f"token-{len(self.tokens)}"
             expires_s = now_s + LIFETIME_S
-            self.tokens[token] = (self.user, expires_s, outcome == "good")
+            self.tokens[token] = Token(self.user, expires_s, outcome == "good")
             effects = engine.token(
                 "auth",
                 attempt,
@@ -237,14 +250,34 @@ class IdentityMachine(RuleBasedStateMachine):
         self.expect_lapsed(connection)
 
     @precondition(lambda self: self.is_authenticated())
-    @rule(is_known=st.booleans())
-    def credential_lapses(self, is_known: bool) -> None:
+    @rule(
+        is_known=st.booleans(),
+        outcome=st.sampled_from(["good", "bad", "late"]),
+        queries=st.lists(st.tuples(st.sampled_from(PATHS), st.sampled_from(QUERIES)), max_size=2),
+    )
+    def credential_lapses(self, is_known: bool, outcome: str, queries: list[Query]) -> None:
         """The server takes the credential no more, and says so when it is asked for something."""
         connection = self.connection
         assert connection is not None
         if is_known:
             self.advance(connection.expires_s - EARLY_S - self.dialogue.now_s)
+        if self.connection is not connection:
+            return
         connection.is_lapsed = True
+        for path, params in queries:
+            self.listen(path, params)
+        self.run_disk()
+        self.refresh(outcome)
+
+    @precondition(lambda self: self.is_authenticated())
+    @rule()
+    def credential_runs_out(self) -> None:
+        """Nobody has a token when the last one ends."""
+        connection = self.connection
+        assert connection is not None
+        with Unnoticed(self):
+            self.advance(connection.presented_until_s - self.dialogue.now_s)
+        assert self.connection is not connection
 
     def expect_lapsed(self, connection: Connection | None) -> None:
         assert self.connection is not connection, "it does not stay without a credential"
@@ -269,6 +302,11 @@ class IdentityMachine(RuleBasedStateMachine):
     def run_disk(self) -> None:
         self.dialogue.run_disk()
         self.look()
+        for write in self.dialogue.engine.writes.values():
+            for path, _ in self.listeners:
+                place = Path.from_wire(path)
+                is_seen = any(p.contains(place) or place.contains(p) for p in write.places())
+                assert write.is_loaded or not is_seen, "whoever listens there sees it"
 
     @precondition(lambda self: self.dialogue.disk_jobs)
     @rule()
@@ -324,7 +362,8 @@ class IdentityMachine(RuleBasedStateMachine):
             self.look()
         for query in listeners.keys() - self.listeners.keys():
             assert listeners[query].kinds[-1] == "cancel"
-        if is_refused:
+        is_newest = all(request["a"] not in ("auth", "gauth") for request in self.inbox)
+        if is_refused and is_newest:
             self.expect_lapsed(connection)
 
     def authenticate(self, connection: Connection, request: Message) -> Message:
@@ -403,6 +442,13 @@ class IdentityMachine(RuleBasedStateMachine):
                 return
             self.come_closer()
         raise AssertionError("it does not come to a connection")
+
+    @rule(queries=st.lists(st.tuples(st.sampled_from(PATHS), st.sampled_from(QUERIES)), max_size=2))
+    def listen_and_settle(self, queries: list[Query]) -> None:
+        """Come to rest, with some listeners more."""
+        for path, params in queries:
+            self.listen(path, params)
+        self.settle()
 
     @precondition(lambda self: self.connection is not None)
     @rule(lost_requests=st.integers(0, 3))
@@ -498,6 +544,10 @@ class IdentityMachine(RuleBasedStateMachine):
                 if message["t"] == "d":
                     self.take(message["d"])
         self.lost_requests = 0
+        connection = self.connection
+        if connection is not None:
+            assert self.dialogue.now_s < connection.presented_until_s, "what has lapsed is left"
+            connection.is_lapsed |= self.dialogue.now_s >= connection.expires_s
         assert self.dialogue.engine.uid == self.user
         self.check_listeners()
 
@@ -506,10 +556,12 @@ class IdentityMachine(RuleBasedStateMachine):
         connection = self.connection
         assert connection is not None
         self.inbox.append(request)
+        if request["a"] in ("auth", "gauth"):
+            connection.presented_until_s = self.tokens[request["b"]["cred"]].expires_s
         if request["a"] not in ("q", "n", "p", "m"):
             return
         assert connection.uid == self.user, "a known user is not nobody (I-97)"
-        assert self.dialogue.now_s < connection.expires_s
+        assert self.dialogue.now_s < connection.presented_until_s
         if request["a"] not in ("p", "m"):
             return
         write = self.dialogue.engine._requests.outstanding[request["r"]]  # pyright: ignore[reportPrivateUsage]

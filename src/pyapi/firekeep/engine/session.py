@@ -172,13 +172,16 @@ class Session:
 
     def is_refused_in(self, messages: Sequence[object]) -> bool:
         """Return whether messages bring the refusal of the user's credential."""
-        request = self._credentials["auth"].request
-        return request is not None and any(
-            isinstance(message, Response)
-            and message.status != "ok"
-            and self._requests.outstanding.get(message.number) is request
+        if self._credentials["auth"].request is None:
+            return False
+        waiting = self._requests.outstanding
+        refused = [
+            waiting.get(message.number)
             for message in messages
-        )
+            if isinstance(message, Response) and message.status != "ok"
+        ]
+        # Even an older one than the last: what came before it was asked without a good one.
+        return any(isinstance(it, CredentialRequest) and it.kind == "auth" for it in refused)
 
     @property
     def connection_state(self) -> ConnectionState:
