@@ -579,10 +579,12 @@ class IdentityMachine(RuleBasedStateMachine):
         engine = self.dialogue.engine
         for (path, params), listener in self.listeners.items():
             assert "cancel" not in listener.kinds
-            if self.connection is not None and engine.overview.is_confirmed(
-                Path.from_wire(path), params
-            ):
-                self.held[path, params] = self.server.root.get(Path.from_wire(path))
+            place = Path.from_wire(path)
+            if engine.overview.is_confirmed(place, params):
+                self.held[path, params] = self.server.root.get(place)
+            elif self.state() == "online":
+                # Other listens may bring some of it.
+                self.held.pop((path, params), None)
         if engine._exchange._deferred:  # pyright: ignore[reportPrivateUsage]
             return
         visible = [made for made in self.waiting.values() if made.uid in (None, self.user)]
