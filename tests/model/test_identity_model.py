@@ -24,6 +24,7 @@ from firekeep.engine.effects import (
     Send,
     StoreWrites,
 )
+from firekeep.engine.requests import PendingWrite
 from firekeep.exceptions import NetworkUnavailable
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.node import EMPTY, Node
@@ -93,7 +94,6 @@ class IdentityMachine(RuleBasedStateMachine):
         """Those whose outcome the client has not been told."""
         self.confirmed: set[int] = set()
         """Those of which it knows that the server has them: not to be sent again."""
-        self.carried_out: set[int] = set()
         self.losses: dict[int, int] = {}
         """How often the connection broke while a write was the first in line."""
         self.listeners: dict[Query, Listener] = {}
@@ -357,7 +357,7 @@ class IdentityMachine(RuleBasedStateMachine):
         is_refused = messages[-1]["d"]["b"].get("s") == "expired_token"
         if is_lapse and not is_refused and self.dialogue.now_s < connection.expires_s - 10.0:
             messages.append(REVOKED)
-        with Unnoticed(self, events=is_lapse and len(messages) == 1):
+        with Unnoticed(self, is_certain=is_lapse and len(messages) == 1):
             self.dialogue.server(*messages)
             self.look()
         for query in listeners.keys() - self.listeners.keys():
@@ -398,7 +398,6 @@ class IdentityMachine(RuleBasedStateMachine):
     def carry_out(self, request: Message, *, is_answered: bool = True) -> list[Message]:
         if request["a"] in ("p", "m"):
             write_id = self.ids[request["r"]]
-            self.carried_out.add(write_id)
             if is_answered:
                 del self.waiting[write_id]
                 self.confirmed.add(write_id)
@@ -565,7 +564,8 @@ class IdentityMachine(RuleBasedStateMachine):
         if request["a"] not in ("p", "m"):
             return
         write = self.dialogue.engine._requests.outstanding[request["r"]]  # pyright: ignore[reportPrivateUsage]
-        made = self.made[write.id]  # type: ignore[attr-defined]  # pyright: ignore
+        assert isinstance(write, PendingWrite)
+        made = self.made[write.id]
         assert made.uid in (None, connection.uid), "nobody sends what is another's (I-99)"
         assert made.id in self.waiting
         assert made.id in self.disk.queue, "what is sent is stored (W-41)"
@@ -632,17 +632,17 @@ class IdentityMachine(RuleBasedStateMachine):
 
 
 class Unnoticed:
-    """What is done meanwhile, no listener is told of, and no write or listen is sent for it."""
+    """Of what is done meanwhile no listener is told."""
 
-    def __init__(self, machine: IdentityMachine, *, events: bool = True) -> None:
+    def __init__(self, machine: IdentityMachine, *, is_certain: bool = True) -> None:
         self.machine = machine
-        self.is_checked = events
+        self.is_certain = is_certain
 
     def __enter__(self) -> None:
         self.before = self.counts()
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None and self.is_checked:
+        if kind is None and self.is_certain:
             assert self.counts() == self.before
 
     def counts(self) -> list[int]:

@@ -368,9 +368,7 @@ class Dialogue:
         assert self.disk is not None
         envelopes, next_write_id, pinned = self.disk.open(uid)
         self.perform(
-            self.engine.restore(
-                envelopes, next_write_id, pinned, self.now_s, self.wall_ms, uid=uid
-            )
+            self.engine.restore(envelopes, next_write_id, pinned, self.now_s, self.wall_ms, uid=uid)
         )
 
     def run_disk(self) -> None:

@@ -49,12 +49,14 @@ from firekeep_core.operation.cache_change import (
     CacheChange,
     CachedQuery,
     Clear,
-    Complete as CompleteQuery,
     Concluded,
     Hold,
     Pin,
     Replace,
     Track,
+)
+from firekeep_core.operation.cache_change import (
+    Complete as CompleteQuery,
 )
 from firekeep_core.operation.queued_write import QueuedWrite, WriteEnvelope
 from firekeep_core.query.params import QueryParams
@@ -533,6 +535,8 @@ class Engine(Generic[WriteT]):
         hidden, shown = self._requests.change_user(uid)
         events: list[Event] = []
         for write in hidden:
+            if self._journal is not None:
+                self._journal.hold(write.id)
             if write.is_loaded:
                 events += self._tree.revert(write.id)
         parts = [(write.id, shown_parts(write)) for write in shown if write.is_loaded]
