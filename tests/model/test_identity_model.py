@@ -4,30 +4,19 @@ Whose writes are sent and shown, and what a lapse may not do (I-97 to I-100), on
 server knows who speaks to it.
 """
 
-import json
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
-from tests.api.engine.dialogue import ALL_KINDS, Dialogue, Listener, Message, answer
+from tests.api.engine.dialogue import ALL_KINDS, Message, answer
 from tests.model.disk_model import DiskModel
-from tests.model.simulated_server import SimulatedServer
+from tests.model.identity_world import REVOKED, IdentityWorld, Query, Unnoticed
 from tests.model.stored_disk import StoredDisk
 
-from firekeep.engine.effects import (
-    Connect,
-    Disconnect,
-    FetchToken,
-    LoadWrites,
-    Send,
-    StoreWrites,
-)
-from firekeep.engine.requests import PendingWrite
-from firekeep.exceptions import NetworkUnavailable
+from firekeep.engine.effects import LoadWrites, StoreWrites
 from firekeep_core.query.params import QueryParams
-from firekeep_core.snap.node import EMPTY, Node
 from firekeep_core.snap.path import Path
 from firekeep_core.snap.value import export, from_export
 
@@ -36,88 +25,13 @@ USERS = ["ada", "bob"]
 PATHS = ["/", "/a", "/a/b", "/a/b/c", "/d"]
 QUERIES = [DEFAULT, DEFAULT, DEFAULT.order_by_key(), DEFAULT.order_by_value().limit_to_last(2)]
 VALUES: list[Any] = [None, 1, "x", {"b": 1, "c": 3}, {"b": {"c": 5}, "e": True}, {".value": 4}]
-Query = tuple[str, QueryParams]
 
-LIFETIME_S = 60.0
-REFRESH_S = 40.0
 # The server's clock may be ahead of what the client makes of it.
 EARLY_S = 5.0
-REVOKED: Message = {
-    "t": "d",
-    "d": {"a": "ac", "b": {"s": "expired_token", "d": "the token has expired"}},
-}
 
 
-class Made(NamedTuple):
-    """A write, by whom it was made, and what it puts where."""
-
-    id: int
-    uid: str | None
-    parts: list[tuple[Path, Node]]
-
-
-class Token(NamedTuple):
-    """Whose it is, when it expires, and whether the server takes it."""
-
-    uid: str
-    expires_s: float
-    is_good: bool
-
-
-class Connection:
-    """The server's end of one connection."""
-
-    def __init__(self) -> None:
-        self.is_greeted = False
-        self.uid: str | None = None
-        """As whom the client is authenticated."""
-        self.expires_s = float("inf")
-        self.is_lapsed = False
-        """Whether the credential was good once, and is not any more."""
-        self.presented_until_s = float("inf")
-        """When the last credential ends that the client has presented."""
-        self.last_id = 0
-        """Of the writes that have come over it."""
-
-
-class IdentityMachine(RuleBasedStateMachine):
-    """Two users and nobody take turns at one client with a disk; somebody else writes, too."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.server = SimulatedServer()
-        self.disk = self.make_disk()
-        self.user: str | None = None
-        self.made: dict[int, Made] = {}
-        """Every write there was, by id."""
-        self.waiting: dict[int, Made] = {}
-        """Those whose outcome the client has not been told."""
-        self.confirmed: set[int] = set()
-        """Those of which it knows that the server has them: not to be sent again."""
-        self.losses: dict[int, int] = {}
-        """How often the connection broke while a write was the first in line."""
-        self.listeners: dict[Query, Listener] = {}
-        self.held: dict[Query, Node] = {}
-        """What the client was last told by the server, where a listen has been confirmed."""
-        self.tokens: dict[str, Token] = {}
-        self.dialogue = self.start(self.disk)
-
-    def make_disk(self) -> DiskModel | StoredDisk:
-        return DiskModel()
-
-    def start(self, disk: DiskModel | StoredDisk) -> Dialogue:
-        self.connection: Connection | None = None
-        self.inbox: list[Message] = []
-        self.ids: dict[int, int] = {}
-        """Of which write a request is."""
-        self.fetch: FetchToken | None = None
-        self.performed = 0
-        self.lost_requests = 0
-        """How many requests the server carries out whose answers do not arrive."""
-        dialogue = Dialogue(has_auth=True, disk=disk)
-        dialogue.engine.begin_as(self.user)
-        dialogue.open_disk(self.user)
-        return dialogue
+class IdentityMachine(IdentityWorld, RuleBasedStateMachine):
+    """What may happen to them, while somebody else writes, too."""
 
     # ---- the program ----------------------------------------------------------------
 
@@ -154,12 +68,6 @@ class IdentityMachine(RuleBasedStateMachine):
             [(place.child(Path.from_wire(k)), from_export(v)) for k, v in children.items()],
         )
 
-    def note_made(self, write_id: int, parts: list[tuple[Path, Node]]) -> None:
-        assert write_id not in self.waiting
-        assert write_id not in self.confirmed, "no id is given again that anybody has seen"
-        self.made[write_id] = self.waiting[write_id] = Made(write_id, self.user, parts)
-        self.look()
-
     # ---- who is signed in -------------------------------------------------------------
 
     @rule(uid=st.sampled_from(USERS), lost_requests=st.integers(0, 3))
@@ -188,7 +96,7 @@ class IdentityMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.user is not None)
     @rule(outcome=st.sampled_from(["good", "good", "bad", "none", "late"]))
     def refresh(self, outcome: str) -> None:
-        """There is another token of the same user: nobody notices (I-98)."""
+        """Have another token of the same user: nobody notices (I-98)."""
         connection = self.connection
         with Unnoticed(self):
             self.dialogue.perform(self.dialogue.engine.refresh_token(self.dialogue.now_s))
@@ -200,39 +108,14 @@ class IdentityMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.fetch is not None)
     @rule(outcome=st.sampled_from(["good", "good", "bad", "none"]))
     def fetch_ends(self, outcome: str) -> None:
-        """The source gives a token, or one that the server does not take, or fails."""
+        """Have the source give a token, or one that the server does not take, or fail."""
         with Unnoticed(self):
             self.hand_over(outcome)
-
-    def hand_over(self, outcome: str) -> None:
-        assert self.fetch is not None
-        attempt, self.fetch = self.fetch.attempt, None
-        engine, now_s = self.dialogue.engine, self.dialogue.now_s
-        if self.user is None:
-            effects = engine.token("auth", attempt, None, None, now_s)
-        elif outcome == "none":
-            error = NetworkUnavailable("nobody answers")
-            effects = engine.token("auth", attempt, None, error, now_s)
-        else:
-            token = f"token-{len(self.tokens)}"
-            expires_s = now_s + LIFETIME_S
-            self.tokens[token] = Token(self.user, expires_s, outcome == "good")
-            effects = engine.token(
-                "auth",
-                attempt,
-                token,
-                None,
-                now_s,
-                refresh_s=now_s + REFRESH_S,
-                expires_s=expires_s,
-            )
-        self.dialogue.perform(effects)
-        self.look()
 
     @precondition(lambda self: self.is_authenticated())
     @rule(refused=st.integers(0, 3), revoked=st.integers(0, 2))
     def credential_revoked(self, refused: int, revoked: int) -> None:
-        """The server takes the credential no more, and says so."""
+        """Have the server take the credential no more, and say so."""
         connection = self.connection
         messages: list[Message] = []
         for request in self.inbox[:refused]:
@@ -256,7 +139,7 @@ class IdentityMachine(RuleBasedStateMachine):
         queries=st.lists(st.tuples(st.sampled_from(PATHS), st.sampled_from(QUERIES)), max_size=2),
     )
     def credential_lapses(self, is_known: bool, outcome: str, queries: list[Query]) -> None:
-        """The server takes the credential no more, and says so when it is asked for something."""
+        """Have the server take the credential no more, and say so when it is asked for something."""
         connection = self.connection
         assert connection is not None
         if is_known:
@@ -272,23 +155,12 @@ class IdentityMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.is_authenticated())
     @rule()
     def credential_runs_out(self) -> None:
-        """Nobody has a token when the last one ends."""
+        """Have no token when the last one ends."""
         connection = self.connection
         assert connection is not None
         with Unnoticed(self):
             self.advance(connection.presented_until_s - self.dialogue.now_s)
         assert self.connection is not connection
-
-    def expect_lapsed(self, connection: Connection | None) -> None:
-        assert self.connection is not connection, "it does not stay without a credential"
-        status = self.dialogue.engine.overview.status(0)
-        assert status.auth == "expired"
-        assert status.connection != "online"
-        assert self.dialogue.wake_at_s is not None
-
-    def is_authenticated(self) -> bool:
-        connection = self.connection
-        return connection is not None and connection.uid is not None and not connection.is_lapsed
 
     # ---- the disk -----------------------------------------------------------------------
 
@@ -311,7 +183,7 @@ class IdentityMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.dialogue.disk_jobs)
     @rule()
     def run_queue(self) -> None:
-        """The queue does not wait for the cache."""
+        """Have the queue do all that it can without the cache."""
         while True:
             jobs = self.dialogue.disk_jobs
             mine = [at for at, job in enumerate(jobs) if isinstance(job, StoreWrites | LoadWrites)]
@@ -365,50 +237,6 @@ class IdentityMachine(RuleBasedStateMachine):
         is_newest = all(request["a"] not in ("auth", "gauth") for request in self.inbox)
         if is_refused and is_newest:
             self.expect_lapsed(connection)
-
-    def authenticate(self, connection: Connection, request: Message) -> Message:
-        uid, expires_s, is_good = self.tokens[request["b"]["cred"]]
-        assert uid == self.user
-        if not is_good or expires_s <= self.dialogue.now_s:
-            return answer(request, "expired_token", "")
-        connection.uid = uid
-        connection.expires_s = expires_s
-        connection.is_lapsed = False
-        return answer(request, data={})
-
-    def refuse(self, request: Message) -> Message:
-        """Refuse for good what the user may not have."""
-        if request["a"] == "q":
-            # Without a tag it is the whole location, and with it goes every query there.
-            params = QueryParams.from_wire(request["b"]["q"]) if "q" in request["b"] else None
-            path = Path.from_wire(request["b"]["p"])
-            self.server.queries = [
-                listen
-                for listen in self.server.queries
-                if listen.path != path or (params is not None and listen.params != params)
-            ]
-            for place, query in list(self.listeners):
-                if Path.from_wire(place) == path and params in (None, query):
-                    del self.listeners[place, query]
-                    self.held.pop((place, query), None)
-        else:
-            del self.waiting[self.ids[request["r"]]]
-        return answer(request, "permission_denied", "refused")
-
-    def carry_out(self, request: Message, *, is_answered: bool = True) -> list[Message]:
-        if request["a"] in ("p", "m"):
-            write_id = self.ids[request["r"]]
-            if is_answered:
-                del self.waiting[write_id]
-                self.confirmed.add(write_id)
-        if request["a"] == "n" and not self.is_listened_to(request):
-            return [answer(request)]
-        return self.server.handle(request)[0]
-
-    def is_listened_to(self, request: Message) -> bool:
-        """Return whether the server has not refused what a request is about."""
-        place = (Path.from_wire(request["b"]["p"]), request["b"].get("t"))
-        return place in [(listen.path, listen.tag) for listen in self.server.queries]
 
     # ---- the connection -------------------------------------------------------------------
 
@@ -475,24 +303,11 @@ class IdentityMachine(RuleBasedStateMachine):
             self.dialogue.advance(max(0.0, seconds))
             self.look()
 
-    def state(self) -> str:
-        return self.dialogue.engine.overview.status(0).connection
-
-    def end_connection(self) -> None:
-        connection = self.connection
-        if connection is not None and not connection.is_lapsed:
-            for request in self.inbox[: self.lost_requests]:
-                if request["a"] not in ("auth", "gauth"):
-                    self.carry_out(request, is_answered=False)
-        self.inbox.clear()
-        self.server.connection_lost()
-        self.connection = None
-
     # ---- the end of the process --------------------------------------------------------------
 
     @rule()
     def stop_and_start(self) -> None:
-        """An orderly end changes nothing but the connection (I-57)."""
+        """End in order: nothing changes but the connection (I-57)."""
         if self.connection is not None:
             self.lose(0)
         self.run_disk()
@@ -502,7 +317,7 @@ class IdentityMachine(RuleBasedStateMachine):
 
     @rule(jobs=st.integers(0, 3))
     def crash_and_start(self, jobs: int) -> None:
-        """After a sudden end the queue is what the disk was told."""
+        """End suddenly: the queue is what the disk was told."""
         for _ in range(min(jobs, len(self.dialogue.disk_jobs))):
             self.run_disk_job(0)
         self.server.connection_lost()
@@ -520,81 +335,7 @@ class IdentityMachine(RuleBasedStateMachine):
         self.disk = self.disk.copy()
         self.dialogue = self.start(self.disk)
 
-    def queue(self) -> list[int]:
-        requests = self.dialogue.engine._requests  # pyright: ignore[reportPrivateUsage]
-        return sorted(requests.all_writes)
-
-    # ---- what must hold ----------------------------------------------------------------------
-
-    def look(self) -> None:
-        """Take note of what was done, and see that all is as it must be."""
-        effects = self.dialogue.effects[self.performed :]
-        self.performed += len(effects)
-        for effect in effects:
-            if isinstance(effect, Connect):
-                assert self.connection is None
-                self.connection = Connection()
-            elif isinstance(effect, Disconnect):
-                self.end_connection()
-            elif isinstance(effect, FetchToken):
-                self.fetch = effect
-            elif isinstance(effect, Send) and effect.text != "0":
-                message = json.loads(effect.text)
-                if message["t"] == "d":
-                    self.take(message["d"])
-        self.lost_requests = 0
-        connection = self.connection
-        if connection is not None:
-            assert self.dialogue.now_s < connection.presented_until_s, "what has lapsed is left"
-            connection.is_lapsed |= self.dialogue.now_s >= connection.expires_s
-        assert self.dialogue.engine.uid == self.user
-        self.check_listeners()
-
-    def take(self, request: Message) -> None:
-        """Take a request, and see that nobody but its owner sends it."""
-        connection = self.connection
-        assert connection is not None
-        self.inbox.append(request)
-        if request["a"] in ("auth", "gauth"):
-            connection.presented_until_s = self.tokens[request["b"]["cred"]].expires_s
-        if request["a"] not in ("q", "n", "p", "m"):
-            return
-        assert connection.uid == self.user, "a known user is not nobody (I-97)"
-        assert self.dialogue.now_s < connection.presented_until_s
-        if request["a"] not in ("p", "m"):
-            return
-        write = self.dialogue.engine._requests.outstanding[request["r"]]  # pyright: ignore[reportPrivateUsage]
-        assert isinstance(write, PendingWrite)
-        made = self.made[write.id]
-        assert made.uid in (None, connection.uid), "nobody sends what is another's (I-99)"
-        assert made.id in self.waiting
-        assert made.id in self.disk.queue, "what is sent is stored (W-41)"
-        assert made.id not in self.disk.ever_acknowledged
-        assert made.id not in self.confirmed, "what is over is not sent again (I-58)"
-        assert made.id > connection.last_id, "the order of making is the order on the wire"
-        connection.last_id = made.id
-        self.ids[request["r"]] = made.id
-
-    def check_listeners(self) -> None:
-        engine = self.dialogue.engine
-        for (path, params), listener in self.listeners.items():
-            assert "cancel" not in listener.kinds
-            place = Path.from_wire(path)
-            if engine.overview.is_confirmed(place, params):
-                self.held[path, params] = self.server.root.get(place)
-            elif self.state() == "online":
-                # Other listens may bring some of it.
-                self.held.pop((path, params), None)
-        if engine._exchange._deferred:  # pyright: ignore[reportPrivateUsage]
-            return
-        visible = [made for made in self.waiting.values() if made.uid in (None, self.user)]
-        assert list(engine.writes) == [made.id for made in visible]
-        if not all(write.is_loaded for write in engine.writes.values()):
-            return
-        for (path, params), held in self.held.items():
-            if params.loads_all_data or not visible:
-                shown = overlaid(held, Path.from_wire(path), visible)
-                assert self.listeners[path, params].value == export(params.filter(shown))
+    # ---- the end of all ----------------------------------------------------------------------
 
     def settle(self) -> None:
         """Let everything come to its end for whoever is signed in."""
@@ -629,33 +370,6 @@ class IdentityMachine(RuleBasedStateMachine):
         assert self.queue() == []
         assert self.disk.queue == {}
         assert self.disk.acknowledged == set()
-
-
-class Unnoticed:
-    """Of what is done meanwhile no listener is told."""
-
-    def __init__(self, machine: IdentityMachine, *, is_certain: bool = True) -> None:
-        self.machine = machine
-        self.is_certain = is_certain
-
-    def __enter__(self) -> None:
-        self.before = self.counts()
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None and self.is_certain:
-            assert self.counts() == self.before
-
-    def counts(self) -> list[int]:
-        return [len(listener.events) for listener in self.machine.listeners.values()]
-
-
-def overlaid(held: Node, path: Path, writes: list[Made]) -> Node:
-    """Return what is at a path, with writes over it in their order."""
-    root = EMPTY.update(path, held)
-    for made in writes:
-        for place, node in made.parts:
-            root = root.update(place, node)
-    return root.get(path)
 
 
 class StoredIdentityMachine(IdentityMachine):
