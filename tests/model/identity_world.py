@@ -78,6 +78,8 @@ class IdentityWorld:
         self.held: dict[Query, Node] = {}
         """What the client was last told by the server, where a listen has been confirmed."""
         self.tokens: dict[str, Token] = {}
+        self.looks = 0
+        self.disturbed_at = 0
         self.dialogue = self.start(self.disk)
 
     def make_disk(self) -> DiskModel | StoredDisk:
@@ -134,6 +136,14 @@ class IdentityWorld:
         assert status.auth == "expired"
         assert status.connection != "online"
         assert self.dialogue.wake_at_s is not None
+
+    def is_calm(self) -> bool:
+        """Return whether something has gone on for a while, and may be disturbed."""
+        return self.looks > self.disturbed_at + 5
+
+    def disturb(self) -> None:
+        """Note that all that was going on has come to an end."""
+        self.disturbed_at = self.looks
 
     def is_authenticated(self) -> bool:
         connection = self.connection
@@ -202,6 +212,7 @@ class IdentityWorld:
 
     def look(self) -> None:
         """Take note of what was done, and see that all is as it must be."""
+        self.looks += 1
         effects = self.dialogue.effects[self.performed :]
         self.performed += len(effects)
         for effect in effects:

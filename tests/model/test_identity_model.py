@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from tests.api.engine.dialogue import ALL_KINDS, Message, answer
 from tests.model.disk_model import DiskModel
 from tests.model.identity_world import REVOKED, IdentityWorld, Query, Unnoticed
@@ -32,6 +32,13 @@ EARLY_S = 5.0
 
 class IdentityMachine(IdentityWorld, RuleBasedStateMachine):
     """What may happen to them, while somebody else writes, too."""
+
+    @initialize(uid=st.sampled_from([None, *USERS]), is_online=st.booleans())
+    def begin(self, uid: str | None, is_online: bool) -> None:
+        if uid is not None:
+            self.sign_in(uid, 0)
+        if is_online:
+            self.connect()
 
     # ---- the program ----------------------------------------------------------------
 
@@ -70,14 +77,16 @@ class IdentityMachine(IdentityWorld, RuleBasedStateMachine):
 
     # ---- who is signed in -------------------------------------------------------------
 
+    @precondition(lambda self: self.user is None or self.is_calm())
     @rule(uid=st.sampled_from(USERS), lost_requests=st.integers(0, 3))
     def sign_in(self, uid: str, lost_requests: int) -> None:
         self.lost_requests = lost_requests
         self.user = uid
         self.dialogue.change_user(uid)
         self.look()
+        self.disturb()
 
-    @precondition(lambda self: self.user is not None)
+    @precondition(lambda self: self.user is not None and self.is_calm())
     @rule(clear=st.booleans(), is_awaited=st.booleans(), lost_requests=st.integers(0, 3))
     def sign_out(self, clear: bool, is_awaited: bool, lost_requests: int) -> None:
         self.lost_requests = lost_requests
@@ -86,6 +95,7 @@ class IdentityMachine(IdentityWorld, RuleBasedStateMachine):
             self.waiting = {id: made for id, made in self.waiting.items() if made.uid != previous}
         self.dialogue.change_user(None, clear=clear)
         self.look()
+        self.disturb()
         if is_awaited:
             self.run_disk()
             if clear:
@@ -137,8 +147,17 @@ class IdentityMachine(IdentityWorld, RuleBasedStateMachine):
         is_known=st.booleans(),
         outcome=st.sampled_from(["good", "bad", "late"]),
         queries=st.lists(st.tuples(st.sampled_from(PATHS), st.sampled_from(QUERIES)), max_size=2),
+        values=st.lists(st.sampled_from(VALUES), max_size=2),
+        is_slow=st.booleans(),
     )
-    def credential_lapses(self, is_known: bool, outcome: str, queries: list[Query]) -> None:
+    def credential_lapses(
+        self,
+        is_known: bool,
+        outcome: str,
+        queries: list[Query],
+        values: list[Any],
+        is_slow: bool,
+    ) -> None:
         """Have the server take the credential no more, and say so when it is asked for something."""
         connection = self.connection
         assert connection is not None
@@ -149,8 +168,13 @@ class IdentityMachine(IdentityWorld, RuleBasedStateMachine):
         connection.is_lapsed = True
         for path, params in queries:
             self.listen(path, params)
+        for value in values:
+            self.set("/a", value)
         self.run_disk()
-        self.refresh(outcome)
+        if is_slow and self.inbox:
+            self.serve(1, 0, is_slow)
+        if self.connection is connection:
+            self.refresh(outcome)
 
     @precondition(lambda self: self.is_authenticated())
     @rule()
@@ -270,14 +294,16 @@ class IdentityMachine(IdentityWorld, RuleBasedStateMachine):
             self.come_closer()
         raise AssertionError("it does not come to a connection")
 
+    @precondition(lambda self: self.is_calm() and self.user is not None)
     @rule(queries=st.lists(st.tuples(st.sampled_from(PATHS), st.sampled_from(QUERIES)), max_size=2))
     def listen_and_settle(self, queries: list[Query]) -> None:
         """Come to rest, with some listeners more."""
         for path, params in queries:
             self.listen(path, params)
         self.settle()
+        self.disturb()
 
-    @precondition(lambda self: self.connection is not None)
+    @precondition(lambda self: self.connection is not None and self.is_calm())
     @rule(lost_requests=st.integers(0, 3))
     def lose(self, lost_requests: int) -> None:
         self.lost_requests = lost_requests
@@ -290,21 +316,26 @@ class IdentityMachine(IdentityWorld, RuleBasedStateMachine):
             self.waiting.pop(first, None)
         self.look()
 
+    @precondition(lambda self: self.is_calm())
     @rule(lost_requests=st.integers(0, 3))
     def go_offline(self, lost_requests: int) -> None:
         self.lost_requests = lost_requests
         self.dialogue.go_offline()
         self.look()
+        self.disturb()
 
+    @precondition(lambda self: self.is_calm())
     @rule(seconds=st.sampled_from([1.0, 15.0, 40.0]))
     def advance(self, seconds: float) -> None:
         """Let time pass: a token is renewed, or runs out."""
+        self.disturb()
         with Unnoticed(self):
             self.dialogue.advance(max(0.0, seconds))
             self.look()
 
     # ---- the end of the process --------------------------------------------------------------
 
+    @precondition(lambda self: self.is_calm())
     @rule()
     def stop_and_start(self) -> None:
         """End in order: nothing changes but the connection (I-57)."""
@@ -315,6 +346,7 @@ class IdentityMachine(IdentityWorld, RuleBasedStateMachine):
         assert self.queue() == sorted(self.waiting)
         self.look()
 
+    @precondition(lambda self: self.is_calm())
     @rule(jobs=st.integers(0, 3))
     def crash_and_start(self, jobs: int) -> None:
         """End suddenly: the queue is what the disk was told."""
@@ -334,6 +366,7 @@ class IdentityMachine(IdentityWorld, RuleBasedStateMachine):
         self.held.clear()
         self.disk = self.disk.copy()
         self.dialogue = self.start(self.disk)
+        self.disturb()
 
     # ---- the end of all ----------------------------------------------------------------------
 
@@ -344,7 +377,7 @@ class IdentityMachine(IdentityWorld, RuleBasedStateMachine):
             self.run_disk()
             if not self.inbox:
                 break
-            self.serve(4, 0, False)
+            self.serve(2, 0, True)
             self.connect_if_not()
         assert self.dialogue.engine.writes == {}
 

@@ -58,11 +58,12 @@ _TIME_END_MS = 1 << 48
 class CredentialRequest:
     """A login, logout or attestation that awaits its answer."""
 
-    __slots__ = ("kind", "token")
+    __slots__ = ("expires_s", "kind", "token")
 
-    def __init__(self, kind: TokenKind, token: str | None) -> None:
+    def __init__(self, kind: TokenKind, token: str | None, expires_s: float) -> None:
         self.kind: TokenKind = kind
         self.token = token
+        self.expires_s = expires_s
 
 
 class _Credential:
@@ -359,13 +360,14 @@ class Session:
     def answered(self, request: CredentialRequest, response: Response, out: list[Effect]) -> bool:
         """Take the answer to a credential; return whether the server refused it for good."""
         credential = self._credentials[request.kind]
+        if response.status == "ok":
+            credential.lapses_s = request.expires_s
         if credential.request is not request:
             # A newer one has been presented meanwhile, and its answer counts.
             return False
         credential.request = None
         if response.status == "ok":
             credential.state = "signed_out" if request.token is None else "valid"
-            credential.lapses_s = credential.expires_s
             if request.kind == "auth":
                 self._invalid_tokens = 0
                 self.auth_reason = None
@@ -484,7 +486,7 @@ class Session:
 
     def _present(self, kind: TokenKind, credential: _Credential, out: list[Effect]) -> None:
         token = credential.token
-        request = CredentialRequest(kind, token)
+        request = CredentialRequest(kind, token, credential.expires_s)
         credential.request = request
         if kind == "auth":
             action = "unauth" if token is None else "auth" if _is_jwt(token) else "gauth"
