@@ -8,7 +8,7 @@ from tests.model.disk_model import DiskModel
 from tests.model.simulated_server import SimulatedServer
 from tests.model.stored_disk import StoredDisk
 
-from firekeep.engine.effects import Connect, Disconnect, FetchToken, Send
+from firekeep.engine.effects import Connect, Disconnect, FetchToken, Load, Send
 from firekeep.engine.requests import PendingWrite
 from firekeep.exceptions import NetworkUnavailable
 from firekeep_core.query.params import QueryParams
@@ -161,10 +161,14 @@ class IdentityWorld:
 
     def refuse(self, request: Message) -> Message:
         """Refuse for good what the user may not have."""
-        if request["a"] == "q":
+        body = request["b"]
+        stopped = [(r["b"]["p"], r["b"].get("t")) for r in self.inbox if r["a"] == "n"]
+        if request["a"] == "q" and (body["p"], body.get("t")) in stopped:
+            pass  # The client has done without it meanwhile.
+        elif request["a"] == "q":
             # Without a tag it is the whole location, and with it goes every query there.
-            params = QueryParams.from_wire(request["b"]["q"]) if "q" in request["b"] else None
-            path = Path.from_wire(request["b"]["p"])
+            params = QueryParams.from_wire(body["q"]) if "q" in body else None
+            path = Path.from_wire(body["p"])
             self.server.queries = [
                 listen
                 for listen in self.server.queries
@@ -262,10 +266,12 @@ class IdentityWorld:
 
     def check_listeners(self) -> None:
         engine = self.dialogue.engine
+        # While a wider listen waits for the disk, a narrower one speaks for it.
+        is_settled = not any(isinstance(job, Load) for job in self.dialogue.disk_jobs)
         for (path, params), listener in self.listeners.items():
             assert "cancel" not in listener.kinds
             place = Path.from_wire(path)
-            if engine.overview.is_confirmed(place, params):
+            if is_settled and engine.overview.is_confirmed(place, params):
                 self.held[path, params] = self.server.root.get(place)
             elif self.state() == "online":
                 # Other listens may bring some of it.

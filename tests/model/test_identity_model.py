@@ -238,20 +238,25 @@ class IdentityMachine(IdentityWorld, RuleBasedStateMachine):
         listeners = dict(self.listeners)
         messages: list[Message] = []
         is_lapse = False
+        # So close to its end a credential counts as lapsed.
+        is_near_end = self.dialogue.now_s >= connection.expires_s - 10.0
         for position in range(min(count, len(self.inbox))):
+            is_credential = self.inbox[0]["a"] in ("auth", "gauth")
+            if is_credential and messages and not is_lapse:
+                break
             request = self.inbox.pop(0)
-            if request["a"] in ("auth", "gauth"):
+            if is_credential:
                 messages.append(self.authenticate(connection, request))
                 break
             if connection.is_lapsed and request["a"] in ("q", "p", "m"):
                 is_lapse = True
                 messages.append(answer(request, "permission_denied"))
-            elif refused == position + 6 and request["a"] in ("q", "p", "m"):
+            elif refused == position + 6 and request["a"] in "qpm" and not is_near_end:
                 messages.append(self.refuse(request))
             else:
                 messages += self.carry_out(request)
         is_refused = messages[-1]["d"]["b"].get("s") == "expired_token"
-        if is_lapse and not is_refused and self.dialogue.now_s < connection.expires_s - 10.0:
+        if is_lapse and not is_refused and not is_near_end:
             messages.append(REVOKED)
         with Unnoticed(self, is_certain=is_lapse and len(messages) == 1):
             self.dialogue.server(*messages)
