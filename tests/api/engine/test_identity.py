@@ -5,6 +5,9 @@ from tests.model.disk_model import DiskModel
 
 from firekeep.engine.effects import Disconnect, FetchToken, SwitchOwner
 from firekeep.exceptions import PermissionDenied, TransactionAborted, WriteCancelled
+from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.path import Path
+from firekeep_core.snap.value import export
 
 AC = {
     "t": "d",
@@ -312,3 +315,23 @@ def test_the_long_queue_of_another_user_does_not_hold_up_this_ones() -> None:
     dialogue.run_disk()
 
     assert dialogue.last("p")["b"]["d"] == "from bob"
+
+
+def test_what_is_heard_below_a_refused_listen_stays_in_the_cache() -> None:
+    disk = DiskModel()
+    dialogue = signed_in(disk=disk)
+    dialogue.listen("/a/b")
+    dialogue.run_disk()
+    dialogue.server(push("/a/b", 1), answer(dialogue.last("q"), data={}))
+    dialogue.listen("/a")
+    dialogue.run_disk()
+
+    dialogue.answer(dialogue.last("q"), "permission_denied")
+    dialogue.run_disk()
+    dialogue.answer(dialogue.last("q"), data={})
+    dialogue.run_disk()
+
+    assert not disk.load(Path.from_wire("/a"), QueryParams.DEFAULT).is_complete
+    cached = disk.load(Path.from_wire("/a/b"), QueryParams.DEFAULT)
+    assert cached.is_complete
+    assert export(cached.node) == 1
