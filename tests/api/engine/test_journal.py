@@ -14,7 +14,7 @@ from firekeep.exceptions import (
     StorageFull,
     WriteCancelled,
 )
-from firekeep_core.operation.cache_change import Forget, Pin
+from firekeep_core.operation.cache_change import Acknowledged, Forget, Pin
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.path import Path
 from firekeep_core.snap.value import export, from_export
@@ -565,7 +565,7 @@ def test_a_cache_that_was_lost_takes_no_mark_and_no_denial_with_it() -> None:
     dialogue.listen("/a")
     dialogue.keep_synced("/b", True)
     dialogue.run_disk()
-    writes = [dialogue.set("/c", 1), dialogue.set("/d", 2)]
+    told, marked = dialogue.set("/c", 1), dialogue.set("/d", 2)
     dialogue.run_disk()
     first, second = dialogue.sent("p")
     dialogue.server(*[answer(listen, data={}) for listen in dialogue.sent("q")])
@@ -577,10 +577,11 @@ def test_a_cache_that_was_lost_takes_no_mark_and_no_denial_with_it() -> None:
 
     dialogue.perform(dialogue.disk_side.cache_lost(lost))
 
-    assert dialogue.disk_side.take_journal_batch().removed == [write.id for write in writes]
-    told = dialogue.disk_side.take_cache_changes()
-    assert Forget(Path.parse("/a"), DEFAULT) in told
-    assert Pin(Path.parse("/b"), DEFAULT, False) in told
+    assert dialogue.disk_side.take_journal_batch().removed == [told.id]
+    changes = dialogue.disk_side.take_cache_changes()
+    assert Acknowledged(marked.id) in changes
+    assert Forget(Path.parse("/a"), DEFAULT) in changes
+    assert Pin(Path.parse("/b"), DEFAULT, False) in changes
 
 
 def test_a_large_value_is_told_to_the_disk_by_what_has_changed() -> None:

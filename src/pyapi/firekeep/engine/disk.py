@@ -17,7 +17,13 @@ from firekeep_core.operation.cache_change import (
     CachedQuery,
     Concluded,
     Forget,
+    Hold,
     Pin,
+    Replace,
+    Track,
+)
+from firekeep_core.operation.cache_change import (
+    Complete as CompleteQuery,
 )
 from firekeep_core.operation.queued_write import QueuedWrite, WriteEnvelope
 from firekeep_core.query.params import QueryParams
@@ -26,6 +32,8 @@ from firekeep_core.sync.event import KINDS
 from firekeep_core.sync.sync_tree import SyncTree
 
 __all__ = ["Disk"]
+
+_OF_WHAT_IS_LIVE = (Replace, Hold, CompleteQuery, Track)
 
 
 class Disk:
@@ -161,15 +169,19 @@ class Disk:
     def cache_lost(self, lost: Sequence[CacheChange]) -> list[Effect]:
         """Note that the cache on disk is empty, or takes nothing: it is to be told all again.
 
-        `lost` is what it has not taken. Of that, and of what has been noted since, the live views
-        know everything but this: which writes have been confirmed, which the queue then lets go;
-        what has been denied; and what is not to be kept any more.
+        `lost` is what it has not taken. Of what is live it is told anew. Of the rest nobody says
+        again what has been denied and what is not to be kept any more; and the queue lets go of
+        the writes that were to be marked as confirmed.
         """
         out: list[Effect] = []
-        lost = [*lost, *self._tree.drop_unstored()]
+        noted = self._tree.drop_unstored()
         for change in lost:
             if isinstance(change, Forget) or (isinstance(change, Pin) and not change.is_pinned):
                 self._tree.note(change)
+        for change in noted:
+            if not isinstance(change, _OF_WHAT_IS_LIVE):
+                self._tree.note(change)
+        # After the denials: others may have begun to listen to the same since.
         self._tree.forget_stored()
         for path, params in self._kept.queries():
             self._tree.note(Pin(path, pinned_as(params), True))

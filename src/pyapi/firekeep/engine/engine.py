@@ -538,6 +538,8 @@ class Engine(Generic[WriteT]):
         hidden, shown = self._requests.change_user(uid)
         events: list[Event] = []
         for write in hidden:
+            if self._journal is not None:
+                self._journal.hold(write.id)
             if write.is_loaded:
                 events += self._tree.revert(write.id)
         parts = [(write.id, shown_parts(write)) for write in shown if write.is_loaded]
