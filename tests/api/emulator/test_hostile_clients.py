@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from firekeep.emulator.clock import Clock
@@ -78,9 +78,21 @@ def refuse_nothing(request: Request) -> None:
     return None
 
 
+def is_refusal(texts: list[str]) -> bool:
+    return any(json.loads(text)["d"]["b"]["s"] != "ok" for text in texts)
+
+
 @settings(deadline=None, max_examples=500)
+@example(
+    messages=[
+        {"t": "d", "d": {"r": 0, "a": "auth", "b": {"cred": "e30.e30.e30"}}},
+        {"t": "d", "d": {"r": 0, "a": "s", "b": {}}},
+    ]
+)
 @given(messages=st.lists(MESSAGES, max_size=8))
-def test_a_session_answers_each_request_or_ends(messages: list[Any]) -> None:
+def test_a_session_answers_each_request_until_it_ends_or_refuses_a_login(
+    messages: list[Any],
+) -> None:
     namespace = Namespace("test", Clock(), from_export({"a": {"b": 1, "c": "x"}}))
     answers = Answers()
     session = Session(answers, namespace, refuse_nothing)
@@ -90,7 +102,10 @@ def test_a_session_answers_each_request_or_ends(messages: list[Any]) -> None:
             session.receive(json.dumps(message).encode())
         except ProtocolError:
             break
-        asked += message["t"] == "d"
+        if message["t"] == "d":
+            asked += 1
+            if is_refusal(answers.texts[-1:]) and message["d"]["a"] in ("auth", "gauth"):
+                break
     session.end()
 
     sent = [json.loads(text) for text in answers.texts]

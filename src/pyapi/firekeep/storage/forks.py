@@ -7,7 +7,7 @@ from weakref import WeakSet
 
 from firekeep.exceptions import UsageError
 
-__all__ = ["Holder", "check_process", "keep_for_ever", "leave_to_parent"]
+__all__ = ["Holder", "check_process", "keep_for_ever", "leave_to_parent", "let_children_end"]
 
 
 class Holder(Protocol):
@@ -19,6 +19,7 @@ class Holder(Protocol):
 
 
 _holders: WeakSet[Holder] = WeakSet()
+_has_threads = False
 
 
 def leave_to_parent(holder: Holder) -> None:
@@ -48,10 +49,30 @@ def keep_for_ever(thing: object) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
-def _tell_holders() -> None:
+def let_children_end() -> None:
+    """Let no child that is forked from now on wait at its end for threads that it has not.
+
+    A C++ destructor of RocksDB does; since some version of glibc it waits for ever.
+    """
+    global _has_threads
+    _has_threads = True
+
+
+def _after_fork() -> None:
+    if _has_threads:
+        _skip_destructors()
     for holder in list(_holders):
         holder.forked()
 
 
+def _skip_destructors() -> None:
+    """Let the process end as soon as the interpreter has, with the same status."""
+    library = ctypes.CDLL(None)
+    # Called with the status and something more, which `_exit` does not look at.
+    register = getattr(library, "on_exit", None)
+    if register is not None:
+        register(ctypes.cast(library._exit, ctypes.c_void_p), None)
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_tell_holders)
+    os.register_at_fork(after_in_child=_after_fork)

@@ -21,7 +21,12 @@ from firekeep.exceptions import (
 from firekeep.storage.backend import Row
 from firekeep.storage.failures import translated
 from firekeep.storage.files import check_files, free_bytes, log_bytes, remove_settings, used_bytes
-from firekeep.storage.forks import check_process, keep_for_ever, leave_to_parent
+from firekeep.storage.forks import (
+    check_process,
+    keep_for_ever,
+    leave_to_parent,
+    let_children_end,
+)
 from firekeep.storage.scan import RocksScan
 from firekeep.storage.shadow import Shadow
 from firekeep.storage.stamp import SyncStamp
@@ -309,6 +314,7 @@ def _open(path: Path, use: Use, *, can_write: bool = True) -> "Rdict":
     if _user_id is not None:
         check_process(_user_id)
     _user_id = os.getpid()
+    let_children_end()
     remove_settings(path)
     is_read_only = use == "reader" or not can_write
     access = (
