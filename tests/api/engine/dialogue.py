@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
+
+from tests.api.engine.disk import Disk
 
 from firekeep.config import Config
 from firekeep.engine.effects import (
@@ -19,6 +21,7 @@ from firekeep.engine.effects import (
     StatusChanged,
     StoreCache,
     StoreWrites,
+    SwitchOwner,
     Wake,
 )
 from firekeep.engine.engine import DisconnectKind, Engine
@@ -29,8 +32,7 @@ from firekeep.exceptions import Disconnected
 from firekeep.pending import Pending
 from firekeep.url import parse_url
 from firekeep.write import Write
-from firekeep_core.operation.cache_change import Acknowledged, CacheChange, CachedQuery
-from firekeep_core.operation.queued_write import QueuedWrite, WriteEnvelope
+from firekeep_core.operation.cache_change import Acknowledged, CacheChange
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.node import Node
 from firekeep_core.snap.path import Path
@@ -71,32 +73,6 @@ class Listener:
     def kinds(self) -> list[str]:
         """The kinds of its events, in order."""
         return [event.kind for event in self.events]
-
-
-class Disk(Protocol):
-    """A queue and a cache that do at once what they are told."""
-
-    def open(self) -> tuple[list[WriteEnvelope], int, list[tuple[Path, QueryParams]]]:
-        """Return the queue, the next write id, and the queries that are kept synced."""
-        ...
-
-    def apply(self, changes: list[CacheChange]) -> None:
-        """Bring the cache up to date."""
-        ...
-
-    def load(self, path: Path, params: QueryParams) -> CachedQuery:
-        """Return what the cache knows of a query."""
-        ...
-
-    def store_writes(
-        self, added: list[QueuedWrite], removed: list[int], sent_through: int
-    ) -> list[int]:
-        """Bring the queue up to date; return which of `removed` the cache has marked."""
-        ...
-
-    def load_writes(self, write_ids: list[int]) -> list[QueuedWrite]:
-        """Return queued writes with their payload."""
-        ...
 
 
 class Dialogue:
@@ -243,6 +219,10 @@ class Dialogue:
             self.engine.keep_synced(Path.from_wire(path), params, flag, self.now_s, self.wall_ms)
         )
 
+    def change_user(self, uid: str | None, *, clear: bool = False) -> None:
+        """Have somebody else sign in, or sign out."""
+        self.perform(self.engine.change_user(uid, self.now_s, self.wall_ms, clear=clear))
+
     def go_offline(self) -> None:
         """Go offline."""
         self.perform(self.engine.go_offline(self.now_s, self.wall_ms))
@@ -340,7 +320,7 @@ class Dialogue:
                 self.log.append((effect.handle, effect.error))
             elif isinstance(effect, Wake):
                 self.wake_at_s = effect.at_s
-            elif isinstance(effect, StoreWrites | StoreCache | Load | LoadWrites):
+            elif isinstance(effect, StoreWrites | StoreCache | Load | LoadWrites | SwitchOwner):
                 assert self.disk is not None
                 self.disk_jobs.append(effect)
             else:
@@ -350,12 +330,12 @@ class Dialogue:
 
     # ---- the disk -----------------------------------------------------------------
 
-    def open_disk(self) -> None:
-        """Take over what is on the disk; before anything else."""
+    def open_disk(self, uid: str | None = None) -> None:
+        """Take over what is on the disk, for whoever is signed in; before anything else."""
         assert self.disk is not None
-        envelopes, next_write_id, pinned = self.disk.open()
+        envelopes, next_write_id, pinned = self.disk.open(uid)
         self.perform(
-            self.engine.restore(envelopes, next_write_id, pinned, self.now_s, self.wall_ms)
+            self.engine.restore(envelopes, next_write_id, pinned, self.now_s, self.wall_ms, uid=uid)
         )
 
     def run_disk(self) -> None:
@@ -366,10 +346,15 @@ class Dialogue:
     def run_disk_job(self, position: int) -> None:
         """Have the disk do one thing; a read of the cache comes after what it was told before."""
         assert self.disk is not None
+        if isinstance(self.disk_jobs[position], Load | SwitchOwner):
+            # Whose cache is read, is that user's who was signed in when that was asked for.
+            position = self._next_use_of_the_cache(position)
         job = self.disk_jobs.pop(position)
         if isinstance(job, StoreWrites):
             self.store_writes()
         elif isinstance(job, StoreCache):
+            if self._next_switch() is not None:
+                self.disk_jobs.append(job)
             self.store_cache()
         elif isinstance(job, LoadWrites):
             writes = self.disk.load_writes(job.write_ids)
@@ -379,6 +364,20 @@ class Dialogue:
             cached = self.disk.load(job.path, job.params)
             writes = self.disk.load_writes(job.write_ids)
             self.perform(self.engine.loaded(job, cached, writes, (), self.now_s, self.wall_ms))
+        elif isinstance(job, SwitchOwner):
+            pinned = self.disk.switch_owner(job.changes, job.uid, job.cleared_uid)
+            self._cache_told(job.changes)
+            self.perform(self.engine.owner_switched(pinned, self.now_s, self.wall_ms))
+
+    def _next_switch(self) -> SwitchOwner | None:
+        return next((job for job in self.disk_jobs if isinstance(job, SwitchOwner)), None)
+
+    def _next_use_of_the_cache(self, position: int) -> int:
+        if self._next_switch() is None:
+            return position
+        return next(
+            at for at, job in enumerate(self.disk_jobs) if isinstance(job, Load | SwitchOwner)
+        )
 
     def store_writes(self) -> None:
         """Have the queue on disk brought up to date."""
@@ -392,11 +391,20 @@ class Dialogue:
     def store_cache(self) -> None:
         """Have the cache on disk brought up to date."""
         assert self.disk is not None
-        changes = self.engine.take_cache_changes()
+        switch = self._next_switch()
+        if switch is None:
+            changes = self.engine.take_cache_changes()
+        else:
+            # What has changed since is the next user's.
+            changes = list(switch.changes)
+            switch.changes.clear()
         if changes:
             self.disk.apply(changes)
-            acknowledged = [c.write_id for c in changes if isinstance(c, Acknowledged)]
-            self.perform(self.engine.cache_stored(acknowledged))
+            self._cache_told(changes)
+
+    def _cache_told(self, changes: list[CacheChange]) -> None:
+        acknowledged = [c.write_id for c in changes if isinstance(c, Acknowledged)]
+        self.perform(self.engine.cache_stored(acknowledged))
 
     def sent(self, action: str) -> list[Message]:
         """Return every request of one kind."""

@@ -1,9 +1,13 @@
 """The engine with a user: a credential that lapses is no refusal, and each write has an owner."""
 
 from tests.api.engine.dialogue import ALL_KINDS, HOST, Dialogue, answer, control, push
+from tests.model.disk_model import DiskModel
 
-from firekeep.engine.effects import Disconnect, FetchToken
+from firekeep.engine.effects import Disconnect, FetchToken, SwitchOwner
 from firekeep.exceptions import PermissionDenied, TransactionAborted, WriteCancelled
+from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.path import Path
+from firekeep_core.snap.value import export
 
 AC = {
     "t": "d",
@@ -11,10 +15,17 @@ AC = {
 }
 
 
-def signed_in(*, expires_s: float = float("inf"), refresh_s: float = float("inf")) -> Dialogue:
+def signed_in(
+    *,
+    expires_s: float = float("inf"),
+    refresh_s: float = float("inf"),
+    disk: DiskModel | None = None,
+) -> Dialogue:
     """Start as Ada, whose credential the server has taken."""
-    dialogue = Dialogue(has_auth=True)
+    dialogue = Dialogue(has_auth=True, disk=disk)
     dialogue.engine.begin_as("ada")
+    if disk is not None:
+        dialogue.open_disk("ada")
     dialogue.go_online()
     give(dialogue, "token-1", expires_s=expires_s, refresh_s=refresh_s)
     dialogue.greet()
@@ -215,3 +226,112 @@ def test_a_change_of_user_ends_transactions_and_unsent_disconnect_requests() -> 
     assert ended is not None
     assert isinstance(ended.error, TransactionAborted)
     assert isinstance(request.error, WriteCancelled)
+
+
+def test_a_listen_refused_before_the_next_credential_was_taken_is_suspended() -> None:
+    dialogue = signed_in(refresh_s=110.0, expires_s=120.0)
+    dialogue.advance(11.0)
+    listener = dialogue.listen("/a", kinds=ALL_KINDS)
+    refused = dialogue.last("q")
+    give(dialogue, "token-2", expires_s=300.0)
+
+    dialogue.answer(refused, "permission_denied")
+    sign_in_again(dialogue)
+
+    assert listener.kinds == []
+    assert len(dialogue.sent("q")) == 2
+
+
+def test_what_is_refused_together_with_the_next_credential_is_suspended() -> None:
+    dialogue = signed_in(refresh_s=110.0)
+    listener = dialogue.listen("/a", kinds=ALL_KINDS)
+    write = dialogue.set("/b", 1)
+    dialogue.advance(10.0)
+    give(dialogue, "token-2")
+
+    dialogue.server(
+        answer(dialogue.last("q"), "permission_denied"),
+        answer(dialogue.last("p"), "permission_denied"),
+        answer(dialogue.last("gauth"), "expired_token"),
+    )
+    sign_in_again(dialogue)
+
+    assert listener.kinds == []
+    assert len(dialogue.sent("q")) == 2
+    assert len(dialogue.sent("p")) == 2
+    assert not write.is_settled
+
+
+def test_a_write_refused_ahead_of_a_slow_listen_is_sent_again_with_the_next_credential() -> None:
+    dialogue = signed_in(expires_s=105.0)
+    listener = dialogue.listen("/a")
+    dialogue.set("/b", 1)
+
+    dialogue.answer(dialogue.last("p"), "permission_denied")
+    dialogue.unlisten("/a", listener)
+    sign_in_again(dialogue)
+
+    assert len(dialogue.sent("p")) == 2
+
+
+def test_a_confirmed_write_is_dropped_though_the_cache_has_yet_to_change_hands() -> None:
+    disk = DiskModel()
+    dialogue = signed_in(disk=disk)
+    dialogue.change_user("bob")
+    give(dialogue, "token-of-bob")
+    dialogue.greet()
+    dialogue.answer(dialogue.last("gauth"), data={})
+    dialogue.set("/a", 1)
+    switch = next(job for job in dialogue.disk_jobs if isinstance(job, SwitchOwner))
+    dialogue.disk_jobs.remove(switch)
+    while not dialogue.sent("p"):
+        dialogue.run_disk_job(0)
+
+    dialogue.answer(dialogue.last("p"))
+    dialogue.disk_jobs.insert(0, switch)
+    dialogue.run_disk()
+
+    assert disk.queue == {}
+    assert disk.acknowledged == set()
+
+
+def test_the_long_queue_of_another_user_does_not_hold_up_this_ones() -> None:
+    disk = DiskModel()
+    earlier = Dialogue(has_auth=True, disk=disk)
+    earlier.open_disk("ada")
+    for number in range(600):
+        earlier.set("/a", number)
+    earlier.change_user("bob")
+    earlier.set("/b", "from bob")
+    earlier.run_disk()
+    dialogue = signed_in(disk=disk.copy())
+    dialogue.run_disk()
+    assert len(dialogue.sent("p")) > 500
+
+    dialogue.change_user("bob")
+    give(dialogue, "token-of-bob")
+    dialogue.greet()
+    dialogue.answer(dialogue.last("gauth"), data={})
+    dialogue.run_disk()
+
+    assert dialogue.last("p")["b"]["d"] == "from bob"
+
+
+def test_what_is_heard_below_a_refused_listen_stays_in_the_cache() -> None:
+    disk = DiskModel()
+    dialogue = signed_in(disk=disk)
+    dialogue.listen("/a/b")
+    dialogue.run_disk()
+    dialogue.server(push("/a/b", 1), answer(dialogue.last("q"), data={}))
+    dialogue.listen("/a")
+    dialogue.run_disk()
+
+    dialogue.answer(dialogue.last("q"), "permission_denied")
+    dialogue.run_disk()
+    dialogue.answer(dialogue.last("q"), data={})
+    dialogue.run_disk()
+
+    assert not disk.load(Path.from_wire("/a"), QueryParams.DEFAULT).is_complete
+    cached = disk.load(Path.from_wire("/a/b"), QueryParams.DEFAULT)
+    assert cached.is_complete
+    assert export(cached.node) == 1

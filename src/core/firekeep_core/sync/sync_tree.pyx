@@ -247,6 +247,7 @@ cdef class SyncTree:
         The default query, or None, takes every query of the location with it.
         """
         cdef SyncPoint point = self.find_point(path)
+        cdef SyncPoint below
         cdef View view
         cdef Registration registration
         cdef Event event
@@ -271,6 +272,10 @@ cdef class SyncTree:
         for view in [v for v in point.views if not (<View>v).loads_all] + list(point.views):
             if not view.registrations and point.find(view.params) is view:
                 changes += self.remove_view(point, view, False)
+        if everything and point.children is not None:
+            # With what was denied the disk forgets all below it, of which others still hear.
+            for below in point.in_key_order():
+                self.forget_stored_below(below)
         return events, changes
 
     # ---- the server --------------------------------------------------------------

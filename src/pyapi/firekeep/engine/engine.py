@@ -45,7 +45,19 @@ from firekeep.exceptions import (
     WriteCancelled,
 )
 from firekeep.url import DatabaseUrl
-from firekeep_core.operation.cache_change import CacheChange, CachedQuery, Clear, Concluded, Pin
+from firekeep_core.operation.cache_change import (
+    CacheChange,
+    CachedQuery,
+    Clear,
+    Concluded,
+    Hold,
+    Pin,
+    Replace,
+    Track,
+)
+from firekeep_core.operation.cache_change import (
+    Complete as CompleteQuery,
+)
 from firekeep_core.operation.queued_write import QueuedWrite, WriteEnvelope
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.node import EMPTY, Node
@@ -66,6 +78,7 @@ _DISCONNECT_KINDS: dict[DisconnectKind, WriteKind] = {
     "cancel": "on_disconnect_cancel",
 }
 _NEVER = float("inf")
+_OF_WHAT_IS_LIVE = (Replace, Hold, CompleteQuery, Track)
 
 
 class Engine(Generic[WriteT]):
@@ -522,6 +535,8 @@ class Engine(Generic[WriteT]):
         hidden, shown = self._requests.change_user(uid)
         events: list[Event] = []
         for write in hidden:
+            if self._journal is not None:
+                self._journal.hold(write.id)
             if write.is_loaded:
                 events += self._tree.revert(write.id)
         parts = [(write.id, shown_parts(write)) for write in shown if write.is_loaded]
@@ -704,7 +719,12 @@ class Engine(Generic[WriteT]):
         """Note that the cache on disk is empty, or takes nothing: it is to be told all again."""
         assert self._journal is not None
         out: list[Effect] = []
+        unstored = self._tree.take_unstored()
         self._tree.forget_stored()
+        for change in unstored:
+            # Of what is live it is told anew; the rest, as what came of a write, nobody says again.
+            if not isinstance(change, _OF_WHAT_IS_LIVE):
+                self._tree.note(change)
         for path, params in self._kept.queries():
             self._tree.note(Pin(path, pinned_as(params), True))
         self._journal.remove_stored(acknowledged, out)

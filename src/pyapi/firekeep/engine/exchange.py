@@ -133,6 +133,8 @@ class Exchange:
         except Exception as error:  # noqa: BLE001
             out.append(Report("error", f"internal error on a message, reconnecting: {error!r}"))
             self.give_up(error, now_s, wall_ms, out)
+        finally:
+            self._is_lapsing = False
 
     def queue_write(self, write: PendingWrite, out: list[Effect]) -> None:
         """Queue a new set or update, and send it if nothing has to come first."""
@@ -271,7 +273,11 @@ class Exchange:
             return
         connection = session.connection
         pushes: list[Operation] = []
-        self._is_lapsing = session.has_lapsed(now_s) or AuthRevoked in map(type, messages)
+        self._is_lapsing = (
+            session.has_lapsed(now_s)
+            or AuthRevoked in map(type, messages)
+            or session.is_refused_in(messages)
+        )
         self._has_refused = False
         for message in messages:
             kind = type(message)
@@ -316,7 +322,9 @@ class Exchange:
         """Act on an answer, after what was pushed before it."""
         owner = self._requests.outstanding.pop(response.number, _NOBODY)
         if isinstance(owner, PendingWrite | Batch):
-            if self._deferred or self._listens.is_blocked(response.number):
+            # What is only postponed waits for no listen.
+            is_refused = self._is_for_want_of_a_credential(response.status)
+            if not is_refused and (self._deferred or self._listens.is_blocked(response.number)):
                 self._deferred.append((owner, response))
             else:
                 self._flush(pushes, out)

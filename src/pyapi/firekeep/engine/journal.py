@@ -70,6 +70,11 @@ class Journal:
         self._unloaded.forget(write.id)
         self._wanted.discard(write.id)
 
+    def hold(self, write_id: int) -> None:
+        """Note that a write is not to be sent for now, so that others may be read in its place."""
+        self.land(write_id)
+        self._wanted.discard(write_id)
+
     def land(self, write_id: int) -> None:
         """Note that a write has its answer, so that others may be read in its place."""
         self._flying_bytes -= self._flying.pop(write_id, 0)

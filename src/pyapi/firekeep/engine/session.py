@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from firekeep.config import Config
@@ -58,11 +58,12 @@ _TIME_END_MS = 1 << 48
 class CredentialRequest:
     """A login, logout or attestation that awaits its answer."""
 
-    __slots__ = ("kind", "token")
+    __slots__ = ("expires_s", "kind", "token")
 
-    def __init__(self, kind: TokenKind, token: str | None) -> None:
+    def __init__(self, kind: TokenKind, token: str | None, expires_s: float) -> None:
         self.kind: TokenKind = kind
         self.token = token
+        self.expires_s = expires_s
 
 
 class _Credential:
@@ -73,6 +74,7 @@ class _Credential:
         "force",
         "has_provider",
         "is_fetching",
+        "lapses_s",
         "refresh_s",
         "request",
         "state",
@@ -84,6 +86,8 @@ class _Credential:
         self.token: str | None = None
         self.expires_s = _NEVER
         """When the server takes it no more, on the monotonic clock."""
+        self.lapses_s = _NEVER
+        """When it takes that one no more which it has: the last that it has said yes to."""
         self.refresh_s = _NEVER
         """When another one is to be asked for, likewise."""
         self.force = False
@@ -165,7 +169,20 @@ class Session:
         credential = self._credentials["auth"]
         if not credential.has_provider or credential.state == "signed_out":
             return False
-        return credential.state == "expired" or now_s >= credential.expires_s - _LAPSE_MARGIN_S
+        return credential.state == "expired" or now_s >= credential.lapses_s - _LAPSE_MARGIN_S
+
+    def is_refused_in(self, messages: Sequence[object]) -> bool:
+        """Return whether messages bring the refusal of the user's credential."""
+        if self._credentials["auth"].request is None:
+            return False
+        waiting = self._requests.outstanding
+        refused = [
+            waiting.get(message.number)
+            for message in messages
+            if isinstance(message, Response) and message.status != "ok"
+        ]
+        # Even an older one than the last: what came before it was asked without a good one.
+        return any(isinstance(it, CredentialRequest) and it.kind == "auth" for it in refused)
 
     @property
     def connection_state(self) -> ConnectionState:
@@ -242,7 +259,10 @@ class Session:
             # A refresh: the session goes on, and nothing is listened to again (I-98).
             if is_new:
                 self._present(kind, credential, out)
+            else:
+                credential.lapses_s = expires_s
             return
+        credential.lapses_s = _NEVER
         if token is None:
             credential.state = "signed_out"
         elif credential.state != "expired":
@@ -254,7 +274,7 @@ class Session:
         credential = self._credentials["auth"]
         credential.token = None
         credential.force = False
-        credential.refresh_s = credential.expires_s = _NEVER
+        credential.refresh_s = credential.expires_s = credential.lapses_s = _NEVER
         credential.state = "pending" if credential.has_provider else "signed_out"
         self.auth_reason = None
         self._drop(reason, out)
@@ -340,6 +360,8 @@ class Session:
     def answered(self, request: CredentialRequest, response: Response, out: list[Effect]) -> bool:
         """Take the answer to a credential; return whether the server refused it for good."""
         credential = self._credentials[request.kind]
+        if response.status == "ok":
+            credential.lapses_s = request.expires_s
         if credential.request is not request:
             # A newer one has been presented meanwhile, and its answer counts.
             return False
@@ -464,7 +486,7 @@ class Session:
 
     def _present(self, kind: TokenKind, credential: _Credential, out: list[Effect]) -> None:
         token = credential.token
-        request = CredentialRequest(kind, token)
+        request = CredentialRequest(kind, token, credential.expires_s)
         credential.request = request
         if kind == "auth":
             action = "unauth" if token is None else "auth" if _is_jwt(token) else "gauth"
