@@ -47,6 +47,9 @@ class DiskModel:
     def __init__(self) -> None:
         self.root: Node = EMPTY
         self.tracked: dict[Query, TrackedModel] = {}
+        self.uid: str | None = None
+        """Whose are these two."""
+        self.others: dict[str | None, tuple[Node, dict[Query, TrackedModel]]] = {}
         self.acknowledged: set[int] = set()
         self.ever_acknowledged: set[int] = set()
         self.queue: dict[int, QueuedWrite] = {}
@@ -56,15 +59,15 @@ class DiskModel:
     def copy(self) -> "DiskModel":
         """Return what is there at this moment."""
         other = copy.copy(self)
-        other.tracked = {query: record.copy() for query, record in self.tracked.items()}
+        other.tracked = copy_of(self.tracked)
+        other.others = {uid: (root, copy_of(kept)) for uid, (root, kept) in self.others.items()}
         other.acknowledged = set(self.acknowledged)
         other.ever_acknowledged = set(self.ever_acknowledged)
         other.queue = dict(self.queue)
         return other
 
-    def open(self) -> tuple[list[WriteEnvelope], int, list[Query]]:
-        for record in self.tracked.values():
-            record.is_active = False
+    def open(self, uid: str | None = None) -> tuple[list[WriteEnvelope], int, list[Query]]:
+        pinned = self.switch_owner([], uid, None)
         for write_id in self.acknowledged:
             self.queue.pop(write_id, None)
         self.acknowledged.clear()
@@ -72,8 +75,24 @@ class DiskModel:
             self.queue[id].envelope._replace(maybe_sent=id <= self.sent_through)
             for id in sorted(self.queue)
         ]
-        pinned = [query for query, record in self.tracked.items() if record.is_pinned]
         return envelopes, self.next_write_id, pinned
+
+    def switch_owner(
+        self, changes: list[CacheChange], uid: str | None, cleared_uid: str | None
+    ) -> list[Query]:
+        self.apply(changes)
+        for record in self.tracked.values():
+            record.is_active = False
+        self.others[self.uid] = (self.root, self.tracked)
+        if cleared_uid is not None:
+            self.others.pop(cleared_uid, None)
+        self.root, self.tracked = self.others.pop(uid, (EMPTY, {}))
+        self.uid = uid
+        return [query for query, record in self.tracked.items() if record.is_pinned]
+
+    def knows(self, uid: str | None) -> bool:
+        """Return whether there is anything of a user's cache."""
+        return bool(self.tracked if uid == self.uid else self.others.get(uid, (EMPTY, {}))[1])
 
     def store_writes(
         self, added: list[QueuedWrite], removed: list[int], sent_through: int
@@ -168,6 +187,11 @@ class DiskModel:
                 for query, record in list(self.tracked.items()):
                     if not (record.is_active or record.is_pinned):
                         del self.tracked[query]
+
+
+def copy_of(tracked: dict[Query, TrackedModel]) -> dict[Query, TrackedModel]:
+    """Return what is known at this moment of all queries."""
+    return {query: record.copy() for query, record in tracked.items()}
 
 
 def with_keys(node: Node, keys: set[str]) -> Node:

@@ -45,9 +45,11 @@ class StoredDisk:
         ids = [envelope.id for envelope in journal.open()]
         return {write.envelope.id: write for write in journal.load(ids).writes}
 
-    def open(self) -> tuple[list[WriteEnvelope], int, list[tuple[Path, QueryParams]]]:
+    def open(
+        self, uid: str | None = None
+    ) -> tuple[list[WriteEnvelope], int, list[tuple[Path, QueryParams]]]:
         envelopes = self._journal.open()
-        opened = self._cache.open(None)
+        opened = self._cache.open(uid)
         done = set(opened.acknowledged)
         assert done == self.acknowledged
         self._journal.remove(done)
@@ -55,6 +57,19 @@ class StoredDisk:
         self.acknowledged.clear()
         envelopes = [envelope for envelope in envelopes if envelope.id not in done]
         return envelopes, self._journal.next_id, opened.pinned
+
+    def switch_owner(
+        self, changes: Sequence[CacheChange], uid: str | None, cleared_uid: str | None
+    ) -> list[tuple[Path, QueryParams]]:
+        self.apply(changes)
+        pinned = self._cache.switch_owner(uid)
+        if cleared_uid is not None:
+            self._cache.forget_owner(cleared_uid)
+        return pinned
+
+    def knows(self, uid: str | None) -> bool:
+        """Return whether there is anything of a user's cache."""
+        return any(entry.owner == uid for entry in self._cache.entries())
 
     def apply(self, changes: Sequence[CacheChange]) -> None:
         self._cache.apply(changes)
