@@ -166,21 +166,25 @@ class IdentityWorld:
         if request["a"] == "q" and (body["p"], body.get("t")) in stopped:
             pass  # The client has done without it meanwhile.
         elif request["a"] == "q":
-            # Without a tag it is the whole location, and with it goes every query there.
-            params = QueryParams.from_wire(body["q"]) if "q" in body else None
-            path = Path.from_wire(body["p"])
-            self.server.queries = [
-                listen
-                for listen in self.server.queries
-                if listen.path != path or (params is not None and listen.params != params)
-            ]
-            for place, query in list(self.listeners):
-                if Path.from_wire(place) == path and params in (None, query):
-                    del self.listeners[place, query]
-                    self.held.pop((place, query), None)
+            self.deny(
+                Path.from_wire(body["p"]),
+                QueryParams.from_wire(body["q"]) if "q" in body else None,
+            )
         else:
             del self.waiting[self.ids[request["r"]]]
         return answer(request, "permission_denied", "refused")
+
+    def deny(self, path: Path, params: QueryParams | None) -> None:
+        """Note that a query, or all there is at a path, has come to its end."""
+        self.server.queries = [
+            listen
+            for listen in self.server.queries
+            if listen.path != path or (params is not None and listen.params != params)
+        ]
+        for place, query in list(self.listeners):
+            if Path.from_wire(place) == path and params in (None, query):
+                del self.listeners[place, query]
+                self.held.pop((place, query), None)
 
     def carry_out(self, request: Message, *, is_answered: bool = True) -> list[Message]:
         if request["a"] in ("p", "m"):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from tests.api.engine.dialogue import ALL_KINDS, Message, answer
+from tests.api.engine.dialogue import ALL_KINDS, Listener, Message, answer
 from tests.model.disk_model import DiskModel
 from tests.model.identity_world import REVOKED, IdentityWorld, Query, Unnoticed
 from tests.model.stored_disk import StoredDisk
@@ -28,6 +28,8 @@ VALUES: list[Any] = [None, 1, "x", {"b": 1, "c": 3}, {"b": {"c": 5}, "e": True},
 
 # The server's clock may be ahead of what the client makes of it.
 EARLY_S = 5.0
+# So close to its end a credential counts as lapsed.
+MARGIN_S = 10.0
 
 
 class IdentityMachine(IdentityWorld, RuleBasedStateMachine):
@@ -238,8 +240,7 @@ class IdentityMachine(IdentityWorld, RuleBasedStateMachine):
         listeners = dict(self.listeners)
         messages: list[Message] = []
         is_lapse = False
-        # So close to its end a credential counts as lapsed.
-        is_near_end = self.dialogue.now_s >= connection.expires_s - 10.0
+        is_near_end = self.dialogue.now_s >= connection.expires_s - MARGIN_S
         for position in range(min(count, len(self.inbox))):
             is_credential = self.inbox[0]["a"] in ("auth", "gauth")
             if is_credential and messages and not is_lapse:
@@ -261,11 +262,38 @@ class IdentityMachine(IdentityWorld, RuleBasedStateMachine):
         with Unnoticed(self, is_certain=is_lapse and len(messages) == 1):
             self.dialogue.server(*messages)
             self.look()
-        for query in listeners.keys() - self.listeners.keys():
-            assert listeners[query].kinds[-1] == "cancel"
+        self.expect_cancelled(listeners)
         is_newest = all(request["a"] not in ("auth", "gauth") for request in self.inbox)
         if is_refused and is_newest:
             self.expect_lapsed(connection)
+
+    @precondition(lambda self: self.is_authenticated() and self.server.queries)
+    @rule(position=st.integers(0, 9))
+    def deny_listen(self, position: int) -> None:
+        """Have the server end a listen, though the credential is good."""
+        connection = self.connection
+        assert connection is not None
+        listen = self.server.queries[position % len(self.server.queries)]
+        is_near_end = self.dialogue.now_s >= connection.expires_s - MARGIN_S
+        if is_near_end or any(request["a"] in ("n", "q") for request in self.inbox):
+            return
+        listeners = dict(self.listeners)
+        body: Message = {"p": str(listen.path)}
+        if listen.tag is not None:
+            body["q"] = [listen.params.wire()]
+        self.deny(listen.path, None if listen.tag is None else listen.params)
+        self.dialogue.server({"t": "d", "d": {"a": "c", "b": body}})
+        self.look()
+        self.expect_cancelled(listeners)
+
+    def expect_cancelled(self, listeners: dict[Query, Listener]) -> None:
+        """See that those were told who are no more, and that nothing of theirs is left."""
+        for query in listeners.keys() - self.listeners.keys():
+            assert listeners[query].kinds[-1] == "cancel"
+            if query == ("/", DEFAULT):
+                self.run_disk()
+                cached = self.disk.load(Path.from_wire("/"), DEFAULT)
+                assert not cached.is_complete, "what is denied is not served from the cache"
 
     # ---- the connection -------------------------------------------------------------------
 
