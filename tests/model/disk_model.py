@@ -191,8 +191,11 @@ class DiskModel:
                     record = self.tracked[place, query]
                     if (place, query) == (path, params):
                         del self.tracked[place, query]
-                    elif params == DEFAULT and path.contains(place):
-                        if record.is_active:
+                    elif params == DEFAULT and (
+                        path.contains(place)
+                        or (place.contains(path) and query == DEFAULT and not record.is_active)
+                    ):
+                        if record.is_active or record.is_pinned:
                             record.is_complete = False
                             record.keys.clear()
                         else:

@@ -534,6 +534,25 @@ def test_what_the_server_denies_is_not_served_from_the_disk_any_more() -> None:
     assert listener.events == []
 
 
+def test_what_is_denied_is_not_served_as_part_of_something_larger() -> None:
+    before = opened()
+    before.connect()
+    listener = before.listen("/")
+    before.run_disk()
+    serve(before, "/", {"a": 1, "b": 2})
+    before.unlisten("/", listener)
+    before.run_disk()
+    before.listen("/a", kinds=ALL_KINDS)
+    before.run_disk()
+    before.server(answer(before.last("q"), "permission_denied"))
+
+    dialogue = restarted(before)
+    again = dialogue.listen("/a")
+    dialogue.run_disk()
+
+    assert again.events == []
+
+
 def test_a_cache_that_was_lost_is_told_everything_that_is_live() -> None:
     dialogue = opened()
     dialogue.connect()

@@ -86,7 +86,8 @@ class Pin(NamedTuple):
 class Forget(NamedTuple):
     """A query's data are not to be served any more: the server has denied them.
 
-    The default query takes with it every query at or below its path.
+    The default query takes with it every query at or below its path, and every default query above
+    that nobody listens to: it would bring the data back.
     """
 
     path: Path

@@ -273,20 +273,24 @@ class ServerCache:
         self._touch(query)
 
     def _forget(self, change: Forget) -> None:
-        denied = [self._queries.find(self._owner, change.path, change.params)]
+        asked = self._queries.find(self._owner, change.path, change.params)
+        denied = [] if asked is None else [asked]
         if change.params.is_default:
             denied += self._queries.below(self._owner, change.path)
-        for query in {query.id: query for query in denied if query is not None}.values():
-            is_asked = query.path == change.path and query.params == change.params
-            if query.is_active and not is_asked:
-                # Somebody else listens to it, and will be told by the server what there is.
-                self._drop_held(query)
-                if query.is_complete and query.is_default:
-                    self._left.append((query.owner, query.path))
-                query.is_complete = False
-                self._touch(query)
-            else:
+            # Who may not read a place may not read all above it either: if that is listened to, the
+            # server will say so.
+            above = self._queries.above(self._owner, change.path)
+            denied += [query for query in above if query.is_default and not query.is_active]
+        for query in {query.id: query for query in denied}.values():
+            if query is asked or not (query.is_active or query.is_pinned):
                 self._remove(query)
+                continue
+            # Somebody listens to it, and will be told by the server what there is.
+            self._drop_held(query)
+            if query.is_complete and query.is_default:
+                self._left.append((query.owner, query.path))
+            query.is_complete = False
+            self._touch(query)
 
     def _acknowledge(self, change: Acknowledged) -> None:
         key = acknowledged_key(change.write_id)
