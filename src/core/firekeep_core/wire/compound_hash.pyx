@@ -322,6 +322,14 @@ cdef fk_word restricted(fk_word word, Edge start, Edge end) except? 0:
     return result
 
 
+def has_priorities(Node node not None) -> bool:
+    """Return whether anything in ``node`` has a priority: range merges may then go wrong.
+
+    Source: wire §4.6.
+    """
+    return has_priority(node.word)
+
+
 cdef bint has_priority(fk_word word) noexcept:
     cdef fk_cursor cursor
     if not fk_is_empty(fk_priority(word)):

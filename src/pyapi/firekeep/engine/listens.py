@@ -7,13 +7,11 @@ from firekeep.engine.journal import Journal
 from firekeep.engine.requests import Requests
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.digest import hash_v1
-from firekeep_core.snap.json import dump
-from firekeep_core.snap.node import Node
 from firekeep_core.snap.path import Path
 from firekeep_core.sync.event import Event
 from firekeep_core.sync.listen_change import ListenChange
 from firekeep_core.sync.sync_tree import SyncTree
-from firekeep_core.wire.compound_hash import compound_hash
+from firekeep_core.wire.compound_hash import compound_hash, has_priorities
 
 __all__ = ["DEFAULT", "Listen", "Listens"]
 
@@ -263,7 +261,7 @@ class Listens:
         held = self._tree.server_node(listen.path, listen.params)
         body = _body(listen)
         body["h"] = hash_v1(held)
-        if held.size_bytes > _COMPOUND_HASH_FROM_BYTES and not _has_priority(held):
+        if held.size_bytes > _COMPOUND_HASH_FROM_BYTES and not has_priorities(held):
             hashes, paths = compound_hash(held)
             body["ch"] = {"hs": hashes, "ps": paths}
         out.append(self._requests.request("q", body, listen))
@@ -283,9 +281,3 @@ def _body(listen: Listen) -> dict[str, Any]:
         body["q"] = listen.params.wire()
         body["t"] = listen.tag
     return body
-
-
-def _has_priority(node: Node) -> bool:
-    # Range merges over priorities can end in something else than the server has (wire §4.6). In
-    # JSON text a quote inside a string has a backslash before it, so this is found in keys only.
-    return b'".priority":' in dump(node)
