@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import anyio
 import pytest
 from tests.api.driven import FrozenClock, settle
+from tests.api.storage.chronicle import write_of
+from tests.api.storage.test_full_disk import no_file_grows_beyond
 
 from firekeep.config import Config
 from firekeep.engine.effects import Effect, Load, LoadWrites, StoreCache, StoreWrites, SwitchOwner
@@ -19,6 +21,7 @@ from firekeep.url import parse_url
 from firekeep.write import Write
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.path import Path
+from firekeep_core.snap.value import from_export
 
 pytestmark = pytest.mark.anyio
 
@@ -101,3 +104,25 @@ async def test_what_one_user_keeps_is_not_stored_as_anothers(
 
     assert kept(tmp_path / "store") >= {("ada", "/hers"), ("bob", "/his")}
     assert ("ada", "/his") not in kept(tmp_path / "store")
+
+
+async def test_payloads_are_read_while_the_disk_takes_nothing(tmp_path: FilePath) -> None:
+    directory = tmp_path / "store"
+    with Store(directory, budget_bytes=1_000_000, durability="batch") as store:
+        store.store_writes([write_of(id) for id in (1, 3)], (), 0)
+    bench = Bench(directory)
+    await bench.storing.open(None)
+    async with anyio.create_task_group() as tasks:
+        bench.storing.start(tasks)
+        with no_file_grows_beyond(0):
+            bench.perform(bench.engine.set(Path.parse("/new"), from_export(1), 0.0, 0)[1])
+            await settle()
+            assert bench.storing.state == "full"
+            bench.storing.load_writes(LoadWrites([1, 3]))
+            await settle()
+            writes = bench.engine.writes.values()
+            assert [write.is_loaded for write in writes] == [True, True, True]
+        await bench.clock.advance(5)
+        await settle()
+        assert bench.storing.state == "disk"
+        await bench.storing.close()

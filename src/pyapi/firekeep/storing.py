@@ -100,6 +100,7 @@ class Storing:
         self._stopped = anyio.Event()
         self._next_cache_s = 0.0
         self._pause: anyio.CancelScope | None = None
+        self._queue_pause: anyio.CancelScope | None = None
         self.state: StorageState = "disk"
         self.disk_bytes = 0
         self.report: CacheReport | None = None
@@ -154,6 +155,8 @@ class Storing:
         """Read payloads."""
         self._reads.append(effect)
         self._queue.set()
+        if self._queue_pause is not None:
+            self._queue_pause.cancel()
 
     def store_cache(self, effect: StoreCache) -> None:
         """Note that the cache has something to do, in a while."""
@@ -230,15 +233,16 @@ class Storing:
     async def _serve_queue(self) -> None:
         while True:
             await self._queue.wait()
-            while self._reads:
-                await self._read(self._reads.popleft())
+            await self._read_all()
             with self._lock:
                 batch = self._disk.take_journal_batch()
             await self._store_batch(batch)
             self._queue.done()
 
-    async def _read(self, effect: LoadWrites) -> None:
-        self._payloads_read(await self._load_writes(effect.write_ids))
+    async def _read_all(self) -> None:
+        while self._reads:
+            effect = self._reads.popleft()
+            self._payloads_read(await self._load_writes(effect.write_ids))
 
     async def _load_writes(self, write_ids: Sequence[int]) -> LoadedWrites:
         async with self._queue_use:
@@ -282,7 +286,7 @@ class Storing:
                         batch, error, self._clock.monotonic_s(), self._clock.wall_ms()
                     )
                 )
-            await self._pause_for_retry()
+            await self._read_until_retry()
             self._queue.set()
             return
         concluded = self._marked.intersection(batch.removed)
@@ -297,6 +301,15 @@ class Storing:
                     self._clock.wall_ms(),
                 )
             )
+
+    async def _read_until_retry(self) -> None:
+        """Leave the queue alone for a while, but for what is to be read of it."""
+        retry_s = self._clock.monotonic_s() + RETRY_S
+        while self._clock.monotonic_s() < retry_s:
+            with anyio.CancelScope() as self._queue_pause:
+                await self._clock.sleep_until(retry_s)
+            self._queue_pause = None
+            await self._read_all()
 
     # The cache.
 
