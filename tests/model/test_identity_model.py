@@ -445,6 +445,20 @@ class StoredIdentityMachine(IdentityMachine):
         return StoredDisk()
 
 
+@pytest.mark.parametrize("make", [IdentityMachine, StoredIdentityMachine])
+def test_what_is_denied_before_it_is_stored_does_not_reach_the_disk(
+    make: type[IdentityMachine],
+) -> None:
+    history = make()
+    history.begin("ada", True)
+    history.listen("/", DEFAULT)
+    history.run_disk()
+    history.serve(1, 0, False)
+
+    history.deny_listen(0)
+    history.teardown()
+
+
 TestIdentities = IdentityMachine.TestCase
 TestIdentities.settings = settings(max_examples=500, stateful_step_count=50, deadline=None)
 TestStoredIdentities = StoredIdentityMachine.TestCase

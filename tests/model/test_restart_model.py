@@ -379,6 +379,23 @@ def test_a_window_may_show_more_after_a_restart_than_what_it_did_not_know_all_of
     history.teardown()
 
 
+@pytest.mark.parametrize("make", [RestartMachine, StoredRestartMachine])
+def test_what_is_pushed_for_a_listen_that_has_ended_does_not_stand_in_for_the_next(
+    make: type[RestartMachine],
+) -> None:
+    history = make()
+    history.connect()
+    history.listen("/", DEFAULT)
+    history.run_disk()
+    history.unlisten(0)
+    history.set("/a", None)
+    history.run_disk()
+    history.compete("/a", 1)
+    history.listen("/", DEFAULT)
+
+    history.teardown()
+
+
 TestRestarts = RestartMachine.TestCase
 TestRestarts.settings = settings(max_examples=500, stateful_step_count=50, deadline=None)
 TestStoredRestarts = StoredRestartMachine.TestCase

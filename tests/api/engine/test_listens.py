@@ -1,6 +1,6 @@
 """Listens on the wire: started, answered, refused, revoked, sent again."""
 
-from tests.api.engine.dialogue import Dialogue, answer, node, push
+from tests.api.engine.dialogue import Dialogue, Listener, answer, node, push
 
 from firekeep.config import Config
 from firekeep.exceptions import PermissionDenied
@@ -215,6 +215,108 @@ def test_the_answer_to_a_listen_that_is_gone_means_nothing() -> None:
     dialogue.server(push("/a", 1), answer(dialogue.last("q"), data={}))
 
     assert second.values == [1]
+
+
+def after_another(dialogue: Dialogue, ended: str, path: str) -> Listener:
+    """Listen somewhere while data for a listen that has ended are under way."""
+    dialogue.unlisten(ended, dialogue.listen(ended))
+    listener = dialogue.listen(path)
+    dialogue.push(path, {"x": 1})
+    assert listener.value == {"x": 1}
+    return listener
+
+
+def test_that_nothing_has_changed_is_said_of_what_was_held_when_the_server_was_asked() -> None:
+    for ended in ("/", "/a", "/a/x"):
+        dialogue = online()
+        listener = after_another(dialogue, ended, "/a")
+        dialogue.answer(dialogue.last("n"))
+        assert listener.value == {"x": 1}
+
+        dialogue.answer(dialogue.last("q"), data={})
+
+        assert listener.value is None
+
+
+def test_ranges_are_laid_into_what_was_held_when_the_server_was_asked() -> None:
+    dialogue = online()
+    listener = after_another(dialogue, "/a", "/a")
+    dialogue.answer(dialogue.last("n"))
+
+    ranges = {"s": "y", "m": {"z": 2}}
+    dialogue.server({"t": "d", "d": {"a": "rm", "b": {"p": "a", "d": [ranges]}}})
+    dialogue.answer(dialogue.last("q"), data={})
+
+    assert listener.values == [{"x": 1}, {"z": 2}]
+
+
+def test_what_is_pushed_for_a_listen_itself_is_beyond_doubt() -> None:
+    dialogue = online()
+    listener = after_another(dialogue, "/a", "/a")
+    dialogue.server(answer(dialogue.last("n")), push("/a", 2), answer(dialogue.last("q"), data={}))
+
+    assert listener.values == [{"x": 1}, 2]
+
+
+def test_what_is_pushed_counts_if_the_server_never_answers_an_unlisten() -> None:
+    dialogue = online()
+    listener = after_another(dialogue, "/a", "/a")
+
+    dialogue.answer(dialogue.last("q"), data={})
+
+    assert listener.values == [{"x": 1}]
+
+
+def test_only_unanswered_unlistens_that_overlap_cast_doubt() -> None:
+    dialogue = online()
+    for path in ("/b", "/ab", "/a"):
+        dialogue.unlisten(path, dialogue.listen(path))
+    unlistens = dialogue.sent("n")
+    dialogue.answer(unlistens[2])
+    listener = dialogue.listen("/a")
+    dialogue.push("/a", 1)
+    for unlisten in unlistens[:2]:
+        dialogue.answer(unlisten)
+    dialogue.answer(dialogue.last("q"), data={})
+
+    assert listener.values == [1]
+
+
+def test_of_two_listens_that_have_ended_the_later_one_decides() -> None:
+    dialogue = online()
+    dialogue.unlisten("/", dialogue.listen("/"))
+    dialogue.unlisten("/a/b", dialogue.listen("/a/b"))
+    listener = dialogue.listen("/a")
+    above, below = dialogue.sent("n")
+    dialogue.answer(above)
+    dialogue.push("/a", 1)
+    dialogue.answer(below)
+    assert listener.values == [1]
+
+    dialogue.answer(dialogue.last("q"), data={})
+
+    assert listener.values == [1, None]
+
+
+def test_a_doubt_ends_with_its_listen_and_with_its_connection() -> None:
+    dialogue = online()
+    after_another(dialogue, "/a", "/a")
+    dialogue.answer(dialogue.last("n"))
+    dialogue.reconnect()
+    dialogue.push("/a", 2)
+    dialogue.answer(dialogue.last("q"), data={})
+    listener = dialogue.listen("/a")
+    assert listener.values == [2]
+
+    dialogue = online()
+    listener = after_another(dialogue, "/a", "/a")
+    dialogue.answer(dialogue.last("n"))
+    dialogue.unlisten("/a", listener)
+    again = dialogue.listen("/a")
+    dialogue.push("/a", 3)
+    dialogue.answer(dialogue.sent("q")[-2], data={})
+    dialogue.answer(dialogue.last("q"), data={})
+    assert again.values == [3]
 
 
 def test_a_warning_of_the_server_is_logged_once() -> None:

@@ -207,7 +207,7 @@ cdef class SyncTree:
         if stop:
             self.unstored.leave(view)
         else:
-            view.is_stored = False  # what the server denies is not kept
+            self.unstored.drop(view)
         point.views.remove(view)
         self.track(point, view, False)
         self.by_tag.pop(view.tag, None)

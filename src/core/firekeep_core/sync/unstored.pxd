@@ -17,6 +17,7 @@ cdef class Unstored:
     cdef void note(self, object change)
     cdef void note_window(self, Path path, QueryParams params, Node node)
     cdef void leave(self, View view)
+    cdef void drop(self, View view)
     cdef void collect(self, View view)
     cdef void collect_window(self, View view)
     cdef void collect_held(self, View view)

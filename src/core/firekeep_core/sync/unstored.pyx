@@ -45,7 +45,8 @@ cdef class Unstored:
         self.views = []
         views.sort(key=by_touch)
         for view in views:
-            self.collect(view)
+            if view.touched:
+                self.collect(view)
         changes = self.changes
         self.changes = []
         return changes
@@ -74,6 +75,11 @@ cdef class Unstored:
         """Tell what a departing view still holds alone."""
         if self.is_kept:
             self.collect(view)
+
+    cdef void drop(self, View view):
+        """Tell no more of a view: the server denies what it holds."""
+        view.touched = 0
+        view.is_stored = False
 
     cdef void collect(self, View view):
         cdef object params

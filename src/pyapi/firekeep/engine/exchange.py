@@ -14,6 +14,7 @@ from firekeep.engine.listens import DEFAULT, Listen, Listens
 from firekeep.engine.requests import PendingWrite, Requests, text_of
 from firekeep.engine.session import CredentialRequest, Session
 from firekeep.engine.transactions import Batch, Transaction, Transactions
+from firekeep.engine.unlistens import Unlisten
 from firekeep.exceptions import (
     Disconnected,
     FirekeepError,
@@ -301,6 +302,7 @@ class Exchange:
             raise server_error("expired_token", "the credential has expired")
 
     def _apply(self, operations: list[Operation], out: list[Effect]) -> None:
+        operations = self._listens.beyond_doubt(operations)
         self._deliver(self._tree.apply(operations), out)
         if self._transactions.count:
             for operation in operations:
@@ -333,6 +335,9 @@ class Exchange:
                 self._conclude(owner, response, out)
         elif isinstance(owner, Listen):
             self._listen_answered(owner, response, pushes, out)
+        elif isinstance(owner, Unlisten):
+            self._flush(pushes, out)
+            self._listens.unlistened(cast("Unlisten[Listen]", owner))
         elif isinstance(owner, Get):
             self._flush(pushes, out)
             if not self._is_for_want_of_a_credential(response.status):
@@ -414,6 +419,11 @@ class Exchange:
         self, listen: Listen, response: Response, pushes: list[Operation], out: list[Effect]
     ) -> None:
         if response.status == "ok":
+            if self._listens.is_doubted(listen):
+                self._flush(pushes, out)
+            if self._listens.is_doubted(listen):
+                # There is nothing else to say: it is as it was when the server was asked.
+                pushes.append(Overwrite(listen.path, listen.hashed, listen.tag))
             if self._listens.confirm(listen):
                 pushes.append(ListenComplete(listen.path, listen.tag))
             warnings = response.data.child("w")

@@ -5,8 +5,12 @@ from typing import Any
 from firekeep.engine.effects import Effect, Load
 from firekeep.engine.journal import Journal
 from firekeep.engine.requests import Requests
+from firekeep.engine.unlistens import Unlisten, Unlistens
+from firekeep_core.operation.operation import Operation, Overwrite, RangeMerge
+from firekeep_core.operation.range_merge import apply_range_merge
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.digest import hash_v1
+from firekeep_core.snap.node import EMPTY, Node
 from firekeep_core.snap.path import Path
 from firekeep_core.sync.event import Event
 from firekeep_core.sync.listen_change import ListenChange
@@ -26,6 +30,7 @@ class Listen:
     """One query that the server is, or is to be, listened at."""
 
     __slots__ = (
+        "hashed",
         "is_confirmed",
         "is_held",
         "is_stopping",
@@ -53,6 +58,8 @@ class Listen:
         """Whether the server answered, on this connection, that all it had has been sent."""
         self.shows_cached = False
         """Whether all that is shown is what the disk had: the server has never answered."""
+        self.hashed: Node = EMPTY
+        """While it is doubted: what the server was told is held."""
 
 
 class Listens:
@@ -69,6 +76,14 @@ class Listens:
         """Sent and without an answer, by request number and in its order."""
         self._cached: dict[int, Listen] = {}
         """Those of them that show what the disk had."""
+        self._unlistens: Unlistens[Listen] = Unlistens()
+        self._doubted: dict[tuple[Path, int | None], Listen] = {}
+        """Those of them whose data others may have changed after the server was told of them.
+
+        Data come with no word on which listen they belong to. After an unlisten they still come
+        for a while, and meet the next listen; if the server then says that nothing has changed, it
+        speaks of what that one's hash was taken of.
+        """
 
     def __len__(self) -> int:
         return len(self._listens)
@@ -135,7 +150,8 @@ class Listens:
         if listen.number:
             self._answered(listen)
             if self._requests.can_send:
-                out.append(self._requests.request("n", _body(listen), None))
+                unlisten = self._unlistens.add(listen.path) if listen.tag is None else None
+                out.append(self._requests.request("n", _body(listen), unlisten))
         self._stop_replaced(listen, out)
 
     def _stop_replaced(self, listen: Listen, out: list[Effect]) -> None:
@@ -178,9 +194,39 @@ class Listens:
         """Forget what the server was told: the connection is gone."""
         self.unanswered.clear()
         self._cached.clear()
+        self._unlistens.clear()
+        self._doubted.clear()
         for listen in self._listens.values():
             listen.number = 0
             listen.is_confirmed = False
+
+    def unlistened(self, unlisten: Unlisten[Listen]) -> None:
+        """Note that no more data come for a listen that has ended."""
+        self._unlistens.answered(unlisten)
+        for listen in unlisten.successors:
+            other = self._unlistens.overlapping(listen.path)
+            if other is not None:
+                other.successors.append(listen)
+            elif self.unanswered.get(listen.number) is listen:
+                self._doubted[listen.path, listen.tag] = listen
+
+    def beyond_doubt(self, operations: list[Operation]) -> list[Operation]:
+        """Return the messages, with ranges laid into what they are meant for."""
+        if not self._doubted:
+            return operations
+        result: list[Operation] = []
+        for operation in operations:
+            if isinstance(operation, Overwrite | RangeMerge):
+                listen = self._doubted.pop((operation.path, operation.tag), None)
+                if listen is not None and isinstance(operation, RangeMerge):
+                    node = apply_range_merge(listen.hashed, operation.ranges)
+                    operation = Overwrite(listen.path, node, listen.tag)
+            result.append(operation)
+        return result
+
+    def is_doubted(self, listen: Listen) -> bool:
+        """Return whether what is held may not be what the server was told is held."""
+        return self._doubted.get((listen.path, listen.tag)) is listen
 
     def confirm(self, listen: Listen) -> bool:
         """Note that the server accepted a listen; return whether it is still wanted."""
@@ -269,10 +315,17 @@ class Listens:
         self.unanswered[listen.number] = listen
         if listen.shows_cached:
             self._cached[listen.number] = listen
+        unlisten = self._unlistens.overlapping(listen.path)
+        if unlisten is not None:
+            listen.hashed = held
+            unlisten.successors.append(listen)
 
     def _answered(self, listen: Listen) -> None:
         self.unanswered.pop(listen.number, None)
         self._cached.pop(listen.number, None)
+        if self.is_doubted(listen):
+            del self._doubted[listen.path, listen.tag]
+        listen.hashed = EMPTY
 
 
 def _body(listen: Listen) -> dict[str, Any]:
