@@ -22,6 +22,10 @@ cdef class SyncPoint:
     cdef void drop_child(self, SyncPoint child)
     cdef list in_key_order(self)
 
+cdef SyncPoint find_point(SyncPoint root, Path path)
+# stores in `depth` how many keys deep it lies
+cdef View find_cover(SyncPoint root, Path path, Py_ssize_t *depth)
+cdef View find_holder(SyncPoint root, Path path, QueryParams params)
 cdef void inherit(View heir, View view)
 # appends to `heirs` the views that hold data from now on
 cdef void hand_down(SyncPoint point, View cover, list heirs)

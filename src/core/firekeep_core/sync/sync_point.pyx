@@ -1,6 +1,7 @@
 """``SyncPoint``: the views of one location, and the way down to those below."""
 
 from ..query.params cimport QueryParams
+from ..snap.path cimport Path
 from ..snap.word cimport fk_compare_keys, fk_key, get_path, release_key, retain, retain_key
 from .view cimport View
 
@@ -77,6 +78,43 @@ cdef list sorted_points(list points):
             merged.append(right[j])
             j += 1
     return merged + left[i:] + right[j:]
+
+
+cdef SyncPoint find_point(SyncPoint root, Path path):
+    """The location ``path`` below ``root``, None if nobody listens there or below."""
+    cdef SyncPoint point = root
+    cdef Py_ssize_t i
+    for i in range(path.length):
+        point = point.child(path.words[i])
+        if point is None:
+            return None
+    return point
+
+
+cdef View find_cover(SyncPoint root, Path path, Py_ssize_t *depth):
+    """The topmost complete view of a whole location at or above ``path``."""
+    cdef SyncPoint point = root
+    cdef View primary
+    cdef Py_ssize_t i = 0
+    while True:
+        primary = point.primary()
+        if primary is not None and primary.covers():
+            depth[0] = i
+            return primary
+        if i == path.length:
+            return None
+        point = point.child(path.words[i])
+        if point is None:
+            return None
+        i += 1
+
+
+cdef View find_holder(SyncPoint root, Path path, QueryParams params):
+    """The view that holds, or is to hold, the data of a listen; None if it is gone."""
+    cdef SyncPoint point = find_point(root, path)
+    if point is None:
+        return None
+    return point.primary() if params.loads_all else point.find(params)
 
 
 cdef void inherit(View heir, View view):

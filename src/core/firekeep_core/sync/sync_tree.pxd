@@ -25,17 +25,7 @@ cdef class SyncTree:
     cdef Unstored unstored
 
     cdef View create(self, SyncPoint point, Path path, QueryParams params)
-    cdef void learn(self, SyncPoint point, View view)
-    cdef View cover_of(self, Path path, Py_ssize_t *depth)
-    cdef SyncPoint find_point(self, Path path)
     cdef list remove_view(self, SyncPoint point, View view, bint stop)
-    cdef void track(self, SyncPoint point, View view, bint is_active)
-    cdef View holder_of(self, Path path, QueryParams params)
-    cdef void forget_stored_below(self, SyncPoint point)
-    cdef void teach(self, SyncPoint point, View teacher)
-    cdef void settle_above(self, Path path)
-    cdef bint is_held(self, Path path)
-    cdef Node with_held(self, Path path, Node node)
     cdef list apply_untagged(self, Operation operation)
     cdef list apply_tagged(self, Operation operation)
     cdef void forget(self, long write_id)

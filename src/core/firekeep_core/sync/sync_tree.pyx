@@ -15,7 +15,7 @@ Source: sync-engine §4, §10.7.
 
 from ..operation.operation cimport ListenComplete, Merge, Operation, Overwrite, RangeMerge
 from ..operation.range_merge cimport merge_ranges
-from ..query.params cimport DEFAULT, QueryParams
+from ..query.params cimport QueryParams
 from ..snap.node cimport Node, new_node
 from ..snap.path cimport Path
 from ..snap.word cimport (
@@ -26,12 +26,12 @@ from ..snap.word cimport (
     get_path,
     release,
     retain,
-    set_child,
 )
 from .absorption cimport absorb, absorbing_views, expected_values, pending_increments
 from .descent cimport Descent
 from .evaluation cimport refresh
 from .event cimport CANCEL, Event
+from .learning cimport learn, teach
 from .listen_change cimport listen_change, listens_for, start_below
 from .part cimport (
     ACKNOWLEDGED,
@@ -43,12 +43,12 @@ from .part cimport (
     Part,
     part_of,
 )
-from .sync_point cimport SyncPoint, hand_down, inherit
-from .view cimport HEAD, WHOLE, Registration, View, with_children_of
+from .sync_point cimport SyncPoint, find_cover, find_holder, find_point, hand_down, inherit
 from .unstored cimport Unstored
+from .view cimport HEAD, WHOLE, Registration, View
 from .write_tree cimport Reading, WriteEntry, WriteTree
 
-from ..operation.cache_change import Assume, CacheChange, CachedQuery, Track
+from ..operation.cache_change import CacheChange, CachedQuery
 
 
 cdef class SyncTree:
@@ -64,7 +64,7 @@ cdef class SyncTree:
         self.by_tag = {}
         self.hidden = set()
         self.sent = set()
-        self.unstored = Unstored()
+        self.unstored = Unstored(self.root)
         self.descent = Descent(self.writes, self.sent, self.unstored)
         self.unknown_tags = set()
 
@@ -106,13 +106,13 @@ cdef class SyncTree:
         cdef View view = View(path, params)
         cdef View primary = point.primary()
         cdef Py_ssize_t depth = 0
-        cdef View cover = self.cover_of(path, &depth)
+        cdef View cover = find_cover(self.root, path, &depth)
         cdef fk_word full
         if not view.loads_all:
             self.last_tag += 1
             view.tag = self.last_tag
             self.by_tag[view.tag] = view
-        self.track(point, view, True)
+        self.unstored.track(point, view, True)
         point.views.append(view)
         if cover is not None:
             view.covered = True
@@ -124,75 +124,15 @@ cdef class SyncTree:
             retain(primary.full)
             view.show(primary.full, primary.complete, None, None)
             return view
-        self.learn(point, view)
+        learn(self.root, point, view)
         refresh(self.writes, view, None, None)
         return view
-
-    cdef void learn(self, SyncPoint point, View view):
-        """Give a new view what others hold of its location (sync-engine §4.2)."""
-        cdef SyncPoint above = self.root
-        cdef SyncPoint below
-        cdef View other
-        cdef Path path = view.path
-        cdef Py_ssize_t i
-        cdef fk_word word
-        for i in range(path.length + 1):
-            for other in above.views:
-                if other is view or not other.server_complete or other.covered:
-                    continue
-                if other.loads_all:
-                    word = get_path(other.server, path.words + i, path.length - i)
-                    view.take_server(word, other.confirmed)
-                    view.absorbed = other.absorbed
-                    if other.is_stored and other.stored == other.server:
-                        view.store_as_held()
-                    return
-                if i < path.length and not fk_is_empty(fk_child(other.server, path.words[i])):
-                    word = get_path(other.server, path.words + i, path.length - i)
-                    view.take_server(word, False)
-                    return
-            if i < path.length:
-                above = above.child(path.words[i])
-        for below in point.in_key_order():
-            other = below.primary()
-            if other is not None and other.server_complete:
-                word = other.server
-                retain(word)
-                view.server = set_child(view.server, below.key, word)
-                if other.absorbed:
-                    view.absorbed = (view.absorbed or set()) | other.absorbed
-
-    cdef View cover_of(self, Path path, Py_ssize_t *depth):
-        """The topmost complete view of a whole location at or above ``path``."""
-        cdef SyncPoint point = self.root
-        cdef View primary
-        cdef Py_ssize_t i = 0
-        while True:
-            primary = point.primary()
-            if primary is not None and primary.covers():
-                depth[0] = i
-                return primary
-            if i == path.length:
-                return None
-            point = point.child(path.words[i])
-            if point is None:
-                return None
-            i += 1
-
-    cdef SyncPoint find_point(self, Path path):
-        cdef SyncPoint point = self.root
-        cdef Py_ssize_t i
-        for i in range(path.length):
-            point = point.child(path.words[i])
-            if point is None:
-                return None
-        return point
 
     def remove_registration(
         self, Path path not None, QueryParams params not None, registration: object
     ) -> list[ListenChange]:
         """Remove one registration of that token; a token that is not there is no error."""
-        cdef SyncPoint point = self.find_point(path)
+        cdef SyncPoint point = find_point(self.root, path)
         cdef View view = None if point is None else point.find(params)
         if view is None or not view.remove_registration(registration) or view.registrations:
             return []
@@ -209,7 +149,7 @@ cdef class SyncTree:
         else:
             self.unstored.drop(view)
         point.views.remove(view)
-        self.track(point, view, False)
+        self.unstored.track(point, view, False)
         self.by_tag.pop(view.tag, None)
         if view is primary:
             heir = point.primary()
@@ -246,7 +186,7 @@ cdef class SyncTree:
 
         The default query, or None, takes every query of the location with it.
         """
-        cdef SyncPoint point = self.find_point(path)
+        cdef SyncPoint point = find_point(self.root, path)
         cdef SyncPoint below
         cdef View view
         cdef Registration registration
@@ -275,7 +215,7 @@ cdef class SyncTree:
         if everything and point.children is not None:
             # With what was denied the disk forgets all below it, of which others still hear.
             for below in point.in_key_order():
-                self.forget_stored_below(below)
+                self.unstored.forget_below(below)
         return events, changes
 
     # ---- the server --------------------------------------------------------------
@@ -306,7 +246,7 @@ cdef class SyncTree:
                 parts.append(part_of(path.child(below), node))
             return self.run(SERVER_MERGE, parts, "server")
         else:
-            point = self.find_point(path)
+            point = find_point(self.root, path)
             view = None if point is None else point.primary()
             if view is None or view.covered:
                 return []
@@ -515,42 +455,11 @@ cdef class SyncTree:
 
     def forget_stored(self) -> None:
         """Note that the disk holds nothing any more: all that is live has to be told again."""
-        self.unstored.views = []
-        self.forget_stored_below(self.root)
-
-    cdef void forget_stored_below(self, SyncPoint point):
-        cdef View view, primary = point.primary()
-        cdef SyncPoint child
-        for view in point.views:
-            if view is primary or not view.loads_all:
-                self.unstored.note(
-                    Track(view.path, DEFAULT if view.loads_all else view.params, True)
-                )
-            view.is_stored = False
-            view.told_complete = False
-            view.touched = 0
-            self.unstored.touch(view)
-        if point.children is not None:
-            for child in point.in_key_order():
-                self.forget_stored_below(child)
-
-    cdef void track(self, SyncPoint point, View view, bint is_active):
-        """Note that a query has come or gone; whole views of one location are one query."""
-        if self.unstored.is_kept and not (view.loads_all and point.primary() is not None):
-            self.unstored.note(
-                Track(view.path, DEFAULT if view.loads_all else view.params, is_active)
-            )
-
-    cdef View holder_of(self, Path path, QueryParams params):
-        """The view that holds, or is to hold, the data of a listen; None if it is gone."""
-        cdef SyncPoint point = self.find_point(path)
-        if point is None:
-            return None
-        return point.primary() if params.loads_all else point.find(params)
+        self.unstored.forget_all()
 
     def wants_load(self, Path path not None, QueryParams params not None) -> bool:
         """Return, once for a query, whether its data are not known and the disk is to be asked."""
-        cdef View view = self.holder_of(path, params)
+        cdef View view = find_holder(self.root, path, params)
         if not self.unstored.is_kept or view is None or view.covered or view.server_complete:
             return False
         if view.was_asked_for:
@@ -570,7 +479,7 @@ cdef class SyncTree:
         ``writes`` are ids and their (path, node) parts. What has been heard from the server
         meanwhile counts for more than what was read.
         """
-        cdef View view = self.holder_of(path, params)
+        cdef View view = find_holder(self.root, path, params)
         cdef list parts = []
         cdef str origin = "local"
         cdef Node node
@@ -583,39 +492,11 @@ cdef class SyncTree:
                 view.take_loaded(node.word, cached.is_complete, cached.is_filtered)
                 if cached.is_complete:
                     self.unstored.touch(view)
-                    self.teach(self.find_point(path), view)
+                    teach(find_point(self.root, path), view, self.unstored)
                 parts.append(part_of(path, new_node(FK_EMPTY)))
                 origin = "server"
         # In one go: no view may show the one without the other.
         return self.run(LOCAL, parts, origin) if parts else []
-
-    cdef void teach(self, SyncPoint point, View teacher):
-        """Let incomplete views at and below a point know what one there has learnt of the disk.
-
-        They have no listen of their own while a whole view lies above them, and ask no disk.
-        """
-        cdef View view
-        cdef SyncPoint child
-        cdef Py_ssize_t depth = teacher.path.length
-        for view in point.views:
-            if view is teacher or view.covered or view.server_complete:
-                continue
-            if teacher.server_filtered and (
-                view.path.length == depth
-                or fk_is_empty(fk_child(teacher.server, view.path.words[depth]))
-            ):
-                continue
-            if view.loads_all and view is not point.primary():
-                continue
-            view.take_loaded(
-                get_path(teacher.server, view.path.words + depth, view.path.length - depth),
-                True,
-                False,
-            )
-            self.unstored.touch(view)
-        if point.children is not None:
-            for child in point.in_key_order():
-                self.teach(child, teacher)
 
     def assumed(self, long write_id) -> list[tuple[Path, Node]]:
         """Return what an acknowledged write leaves where no live query brings the data.
@@ -625,78 +506,26 @@ cdef class SyncTree:
         """
         cdef Part part
         cdef list found = []
-        cdef Path path
+        cdef Node node
         if not self.unstored.is_kept or write_id in self.hidden:
             return found
         for part in self.effects(write_id):
-            path = part.path
-            if part.entry.priority or part.entry.increments is not None or self.is_held(path):
+            if part.entry.priority or part.entry.increments is not None:
                 continue
-            self.settle_above(path)
-            found.append((path, self.with_held(path, part.node)))
+            node = self.unstored.assumed(part.path, part.node)
+            if node is not None:
+                found.append((part.path, node))
         return found
 
     def note_answer(self, Path path not None, QueryParams params not None, Node node) -> None:
         """Have the disk told what the server said of a query that nobody listens to."""
-        if not self.unstored.is_kept or self.is_held(path):
-            return
-        if self.holder_of(path, params) is not None:
-            return  # its own listen brings the same
-        if params.loads_all:
-            self.settle_above(path)
-            self.unstored.note(Assume(path, self.with_held(path, node)))
-        else:
-            self.unstored.note_window(path, params, params.filter(node))
-
-    cdef void settle_above(self, Path path):
-        """Have the disk told first that ``path`` has left the windows above that held it."""
-        cdef SyncPoint point = self.root
-        cdef View view
-        cdef Py_ssize_t i
-        for i in range(path.length):
-            if point is None:
-                return
-            for view in point.views:
-                if view.is_stored and not fk_is_empty(fk_child(view.stored, path.words[i])):
-                    self.unstored.collect(view)
-            point = point.child(path.words[i])
-
-    cdef bint is_held(self, Path path):
-        """Whether a live query brings what the server has at ``path``."""
-        cdef SyncPoint point = self.root
-        cdef View view
-        cdef Py_ssize_t i = 0
-        while point is not None:
-            for view in point.views:
-                if view.covered or view.is_whole():
-                    return True
-                if i < path.length and not fk_is_empty(fk_child(view.server, path.words[i])):
-                    return True
-            if i == path.length:
-                return False
-            point = point.child(path.words[i])
-            i += 1
-        return False
-
-    cdef Node with_held(self, Path path, Node node):
-        """``node`` at ``path``, but with what the server said where somebody listens below."""
-        cdef SyncPoint point = self.find_point(path)
-        cdef View view
-        cdef list held = []
-        if point is None:
-            return node
-        retain(node.word)
-        node = new_node(lay_held(point, path.length, node.word, held))
-        for view in held:
-            # What the disk is to be told later is told against this.
-            self.unstored.collect(view)
-        return node
+        self.unstored.note_answer(path, params, node)
 
     # ---- questions ---------------------------------------------------------------
 
     def server_node(self, Path path not None, QueryParams params not None) -> Node:
         """Return what the server is known to hold for exactly this listen."""
-        cdef SyncPoint point = self.find_point(path)
+        cdef SyncPoint point = find_point(self.root, path)
         cdef View view = None
         if point is not None:
             view = point.primary() if params.loads_all else point.find(params)
@@ -707,14 +536,14 @@ cdef class SyncTree:
 
     def complete_value(self, Path path not None, QueryParams params not None) -> Node | None:
         """Return what a complete live view shows for the query, None if there is none."""
-        cdef SyncPoint point = self.find_point(path)
+        cdef SyncPoint point = find_point(self.root, path)
         cdef View view = None if point is None else point.find(params)
         cdef Py_ssize_t depth = 0
         cdef fk_word word
         if view is not None and view.complete:
             retain(view.shown)
             return new_node(view.shown)
-        view = self.cover_of(path, &depth)
+        view = find_cover(self.root, path, &depth)
         if view is None:
             return None
         word = get_path(view.full, path.words + depth, path.length - depth)
@@ -727,7 +556,7 @@ cdef class SyncTree:
         What a window shows after an acknowledged write over all of its location counts as complete,
         and yet the server may know of more that belongs into it.
         """
-        cdef SyncPoint point = self.find_point(path)
+        cdef SyncPoint point = find_point(self.root, path)
         cdef View view = None if point is None else point.find(params)
         cdef Py_ssize_t depth = 0
         if view is not None and view.complete:
@@ -735,7 +564,7 @@ cdef class SyncTree:
                 return True
             if self.writes.covers(path.words, path.length):
                 return True
-        return self.cover_of(path, &depth) is not None
+        return find_cover(self.root, path, &depth) is not None
 
     def written_value(self, Path path not None, QueryParams params not None) -> Node | None:
         """Return what the query shows if writes alone say it whatever the server holds, or None."""
@@ -750,7 +579,7 @@ cdef class SyncTree:
         cdef Reading reading = Reading(True, exclude if exclude else None, None)
         cdef fk_word server = FK_EMPTY
         cdef Py_ssize_t depth = 0
-        cdef View cover = self.cover_of(path, &depth)
+        cdef View cover = find_cover(self.root, path, &depth)
         cdef fk_word word
         cdef SyncPoint point
         cdef View view
@@ -758,7 +587,7 @@ cdef class SyncTree:
             server = get_path(cover.server, path.words + depth, path.length - depth)
             reading.absorbed = cover.absorbed
             return new_node(self.writes.value(path.words, path.length, server, reading))
-        point = self.find_point(path)
+        point = find_point(self.root, path)
         view = None if point is None else point.primary()
         if view is not None and view.assumed_complete:
             server = view.known()
@@ -784,44 +613,3 @@ cdef class SyncTree:
         return self.descent.visit(
             self.root, 0, step, parts, origin, False, False, FK_EMPTY, FK_EMPTY
         )
-
-
-cdef fk_word lay_held(SyncPoint point, Py_ssize_t depth, fk_word word, list views):
-    """``word`` (owned), which lies ``depth`` keys deep, with the data of complete views below.
-
-    These are appended to ``views``.
-    """
-    cdef View view
-    cdef SyncPoint child
-    cdef fk_word held
-    for view in point.views:
-        if view.covered or not view.server_complete:
-            continue
-        views.append(view)
-        if view.loads_all:
-            release(word)
-            retain(view.server)
-            return view.server
-        word = with_children_of(word, view.server)
-    if point.children is not None:
-        for child in point.in_key_order():
-            if not holds_below(child):
-                continue
-            held = fk_child(word, child.key)
-            retain(held)
-            word = set_child(word, child.key, lay_held(child, depth + 1, held, views))
-    return word
-
-
-cdef bint holds_below(SyncPoint point):
-    """Whether a complete view lies at or below the point."""
-    cdef View view
-    cdef SyncPoint child
-    for view in point.views:
-        if not view.covered and view.server_complete:
-            return True
-    if point.children is not None:
-        for child in point.in_key_order():
-            if holds_below(child):
-                return True
-    return False
