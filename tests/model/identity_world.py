@@ -3,7 +3,13 @@
 import json
 from typing import NamedTuple
 
-from tests.api.engine.dialogue import Dialogue, Listener, Message, answer
+from tests.api.engine.dialogue import (
+    SERVER_AHEAD_MS,
+    Dialogue,
+    Listener,
+    Message,
+    answer,
+)
 from tests.model.disk_model import DiskModel
 from tests.model.simulated_server import SimulatedServer
 from tests.model.stored_disk import StoredDisk
@@ -118,14 +124,16 @@ class IdentityWorld:
             token = f"token-{len(self.tokens)}"
             expires_s = now_s + LIFETIME_S
             self.tokens[token] = Token(self.user, expires_s, outcome == "good")
+            # Before the first handshake the client takes its clock for the server's.
+            unknown_s = SERVER_AHEAD_MS / 1000 if engine.overview.offset_ms is None else 0.0
             effects = engine.token(
                 "auth",
                 attempt,
                 token,
                 None,
                 now_s,
-                refresh_s=now_s + REFRESH_S,
-                expires_s=expires_s,
+                refresh_s=now_s + REFRESH_S + unknown_s,
+                expires_s=expires_s + unknown_s,
             )
         self.dialogue.perform(effects)
         self.look()

@@ -128,7 +128,7 @@ class Connection:
                 await self._wait_until_read()
                 messages = self._joiner.join(received)
                 size_bytes = sum(map(len, messages))
-                # Also without a complete one: segments of a long one show that the server is there.
+                # Also without a complete one: parts of a long one show that the server is there.
                 for at in range(0, len(messages) or 1, TURN_MESSAGES):
                     self._received(self, messages[at : at + TURN_MESSAGES])
                 del received, messages  # they may be large, and the next may take long

@@ -34,13 +34,20 @@ from firekeep.engine.effects import (
     StoreCache,
     StoreWrites,
     SwitchOwner,
+    TokenKind,
     Wake,
 )
 from firekeep.engine.engine import DisconnectKind, Engine
 from firekeep.engine.gets import GetResult, GetSource
 from firekeep.engine.requests import Updates
 from firekeep.engine.transactions import Outcome
-from firekeep.exceptions import DatabaseClosed, UsageError, WriteCancelled
+from firekeep.exceptions import (
+    DatabaseClosed,
+    FirekeepError,
+    NetworkUnavailable,
+    UsageError,
+    WriteCancelled,
+)
 from firekeep.gate import Gate
 from firekeep.pending import Pending
 from firekeep.push_id import RANDOM_BITS, PushIdGenerator
@@ -125,7 +132,7 @@ class Driver:
         self._url = url
         self._config = config
         self._source = as_source(auth)
-        self._app_check = app_check
+        self._app_check = as_source(app_check)
         self._directory: FilePath | None = None
         self._unsubscribe: Callable[[], None] | None = None
         self._connector = WebSocketConnector(url, config) if connector is None else connector
@@ -149,6 +156,12 @@ class Driver:
         self._lock = threading.RLock()
         self._group: anyio.abc.TaskGroup | None = None
         self._is_open = False
+        self._is_entering = False
+        self._early: list[tuple[CredentialChange, Pending[None]]] = []
+        """What has happened to who is signed in while the database was being entered."""
+        self._fetches: dict[TokenKind, anyio.CancelScope] = {}
+        self._given: Credential | None = None
+        """The credential that made its user known, to be presented as that one."""
         self._is_offline_wanted = False
         self._connection: Connection | None = None
         self._timer = Timer(self._clock, self._wake)
@@ -187,8 +200,37 @@ class Driver:
             PersistenceInUse: another database or process holds the store.
             StorageError: the store cannot be used.
         """
-        if self._group is not None:
+        if self._group is not None or self._is_entering:
             raise UsageError("a database is entered once")
+        self._is_entering = True
+        try:
+            await self._take_up()
+        except BaseException:
+            if self._unsubscribe is not None:
+                self._unsubscribe()
+            if self._storing is not None:
+                await self._storing.give_up()
+            self._replay_early()
+            raise
+        finally:
+            self._is_entering = False
+        group = anyio.create_task_group()
+        await group.__aenter__()
+        self._group = group
+        self._is_open = True
+        group.start_soon(self._timer.run)
+        if self._storing is not None:
+            self._storing.start(group)
+        self._replay_early()
+        if not self._is_offline_wanted:
+            self.go_online()
+        return self
+
+    async def _take_up(self) -> None:
+        """Take up what an earlier process left, as its user."""
+        if self._storing is not None:
+            # First: what is kept beside it, the credential too, belongs to whoever holds it.
+            await self._storing.lock()
         uid = None
         if self._source is not None:
             await self._source.restore(self._directory)
@@ -199,16 +241,15 @@ class Driver:
             await self._storing.open(uid)
             for write in self._engine.writes.values():
                 write.owner = self
-        group = anyio.create_task_group()
-        await group.__aenter__()
-        self._group = group
-        self._is_open = True
-        group.start_soon(self._timer.run)
-        if self._storing is not None:
-            self._storing.start(group)
-        if not self._is_offline_wanted:
-            self.go_online()
-        return self
+
+    def _replay_early(self) -> None:
+        early, self._early = self._early, []
+        for change, done in early:
+            waits = self._credential_changed(change)
+            if waits is None or self._group is None:
+                done.settle(None, None)
+            else:
+                self._group.start_soon(_pass_on, waits, done)
 
     async def __aexit__(
         self,
@@ -586,7 +627,12 @@ class Driver:
 
     def _fetch_token(self, effect: FetchToken) -> None:
         if self._group is not None:
-            self._group.start_soon(self._run_fetch_token, effect)
+            earlier = self._fetches.get(effect.kind)
+            if earlier is not None:
+                # Nobody waits for it any more, and it may never come.
+                earlier.cancel()
+            scope = self._fetches[effect.kind] = anyio.CancelScope()
+            self._group.start_soon(self._run_fetch_token, effect, scope)
 
     def _publish_status(self, effect: StatusChanged) -> None:
         if self._status_callbacks:
@@ -619,14 +665,23 @@ class Driver:
                 except Exception:
                     logger.exception("internal error at the end of a connection")
 
-    async def _run_fetch_token(self, effect: FetchToken) -> None:
-        credential: Credential | None = None
-        error: Exception | None = None
-        try:
-            credential = await self._fetch(effect)
-        # Whatever the user's provider raises is why there is no credential for now.
-        except Exception as failure:  # noqa: BLE001
-            error = failure
+    async def _run_fetch_token(self, effect: FetchToken, scope: anyio.CancelScope) -> None:
+        with scope:
+            credential: Credential | None = None
+            error: Exception | None = None
+            try:
+                credential = await self._fetch(effect)
+            except FirekeepError as failure:
+                error = failure
+            # Whatever the user's provider raises is why there is no credential for now. Its kind
+            # alone: the text of a foreign error may hold anything.
+            except Exception as failure:  # noqa: BLE001
+                error = NetworkUnavailable(f"the provider raised {type(failure).__name__}")
+            self._fetched(effect, credential, error)
+
+    def _fetched(
+        self, effect: FetchToken, credential: Credential | None, error: Exception | None
+    ) -> None:
         with self._lock:
             now_s, wall_ms = self._clock.monotonic_s(), self._clock.wall_ms()
             # A user's own function says only with the token whose it is.
@@ -635,6 +690,7 @@ class Driver:
                 and credential is not None
                 and credential.uid != self._engine.uid
             ):
+                self._given = credential
                 self._delivery.perform(self._engine.change_user(credential.uid, now_s, wall_ms))
                 return
             until = _monotonic(now_s, self._engine.overview.server_time_ms(wall_ms))
@@ -651,17 +707,20 @@ class Driver:
             )
 
     async def _fetch(self, effect: FetchToken) -> Credential | None:
-        if effect.kind == "auth":
-            offset_ms = self._engine.overview.offset_ms
-            source = self._source
-            return None if source is None else await source.token(effect.force, offset_ms=offset_ms)
-        given = self._app_check
-        token = given if given is None or isinstance(given, str) else await given(effect.force)
-        return None if token is None else Credential(token)
+        given, self._given = self._given, None
+        if effect.kind == "auth" and given is not None and not effect.force:
+            return given
+        source = self._source if effect.kind == "auth" else self._app_check
+        offset_ms = self._engine.overview.offset_ms
+        return None if source is None else await source.token(effect.force, offset_ms=offset_ms)
 
     def _credential_changed(self, change: CredentialChange) -> Awaitable[None] | None:
         """Go on as whoever is signed in; return what has to be awaited before all is done."""
         with self._lock:
+            if self._is_entering:
+                done: Pending[None] = Pending()
+                self._early.append((change, done))
+                return done
             if not self._is_open:
                 return None
             now_s, wall_ms = self._clock.monotonic_s(), self._clock.wall_ms()
@@ -696,6 +755,16 @@ class Driver:
 
     def _sent(self) -> None:
         self._engine.sent(self._clock.monotonic_s())
+
+
+async def _pass_on(waits: Awaitable[None], done: Pending[None]) -> None:
+    """Let who waits for one thing go with the outcome of another."""
+    error: Exception | None = None
+    try:
+        await waits
+    except FirekeepError as failure:
+        error = failure
+    done.settle(None, error)
 
 
 def _monotonic(now_s: float, server_ms: int) -> Callable[[int | None], float]:

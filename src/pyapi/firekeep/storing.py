@@ -98,6 +98,7 @@ class Storing:
         """Acknowledged writes that the cache has marked and the queue still holds."""
         self._running = 0
         self._stopped = anyio.Event()
+        self._stored_last = anyio.Event()
         self._next_cache_s = 0.0
         self._pause: anyio.CancelScope | None = None
         self._queue_pause: anyio.CancelScope | None = None
@@ -105,6 +106,19 @@ class Storing:
         self.disk_bytes = 0
         self.report: CacheReport | None = None
         """What the cache said last of its size."""
+
+    async def lock(self) -> None:
+        """Take the directory.
+
+        Raises:
+            PersistenceInUse: another database or process holds it.
+            StorageError: it cannot be used.
+        """
+        await self._run(self._store.lock)
+
+    async def give_up(self) -> None:
+        """Let the directory go: it is not to be used after all."""
+        await self._run(self._store.close)
 
     async def open(self, uid: str | None) -> None:
         """Open what is there and hand it to the engine, for whoever is signed in.
@@ -132,8 +146,15 @@ class Storing:
             )
 
     async def flush(self) -> None:
-        """Return once all that has been asked for is done."""
+        """Return once all that has been asked for is done, here or when the database is left.
+
+        Raises:
+            StorageError: the disk does not take it for now; it is tried again.
+        """
         for wanted in (self._cache, self._queue):
+            if self._is_closing:
+                await self._stored_last.wait()
+                return
             done: Pending[None] = Pending()
             wanted.waiting.append(done)
             wanted.set()
@@ -191,6 +212,9 @@ class Storing:
                 logger.warning("the last changes could not be stored: %s", error)
             finally:
                 await self._run(self._store.close)
+                self._stored_last.set()
+                for wanted in (self._cache, self._queue):
+                    wanted.release()
 
     async def _store_last(self) -> None:
         try:
@@ -286,6 +310,7 @@ class Storing:
                         batch, error, self._clock.monotonic_s(), self._clock.wall_ms()
                     )
                 )
+            self._queue.release(error)
             await self._read_until_retry()
             self._queue.set()
             return
@@ -383,6 +408,7 @@ class Storing:
         else:
             with self._lock:
                 self._fail(error)
+            self._cache.release(error)
             await self._pause_for_retry()
         with self._lock:
             self._perform(self._disk.cache_lost(changes))
@@ -425,9 +451,13 @@ class _Wanted:
     def done(self) -> None:
         """Let go who waits, unless more has come meanwhile."""
         if not self._is_set:
-            waiting, self.waiting = self.waiting, []
-            for each in waiting:
-                each.settle(None, None)
+            self.release()
+
+    def release(self, error: Exception | None = None) -> None:
+        """Let go who waits, whatever there is to do."""
+        waiting, self.waiting = self.waiting, []
+        for each in waiting:
+            each.settle(None, error)
 
     async def wait(self) -> None:
         """Return as soon as there is something, which then counts as seen."""

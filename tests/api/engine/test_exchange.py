@@ -59,6 +59,17 @@ def test_a_write_that_breaks_the_connection_three_times_is_given_up(online: Dial
     assert innocent.state == "sent"
 
 
+def test_what_a_server_says_wrong_is_no_fault_of_the_write_before_it(online: Dialogue) -> None:
+    write = online.set("/a", 1)
+
+    for _ in range(5):
+        online.lose(ProtocolError("invalid UTF-8"))
+        online.advance_to_wake()
+        online.greet()
+
+    assert write.state == "sent"
+
+
 def test_an_answer_between_two_losses_clears_the_suspicion(online: Dialogue) -> None:
     for _ in range(5):
         online.set("/a", 1)

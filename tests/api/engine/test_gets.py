@@ -186,6 +186,40 @@ def test_an_abandoned_read_is_forgotten(online: Dialogue) -> None:
     assert len(online.sent("g")) == 1
 
 
+def test_a_read_does_not_count_an_increment_twice_whose_answer_is_kept_back(
+    online: Dialogue,
+) -> None:
+    online.listen("/elsewhere")
+    online.set("/a", {".sv": {"increment": 1}})
+    handle = online.get("/a")
+
+    online.answer(online.last("p"))
+    online.answer(online.last("g"), data=1)
+    assert outcome(online, handle) == "waiting"
+    online.answer(online.last("q"), data={})
+
+    assert outcome(online, handle) == (1, False, False)
+
+
+def test_many_reads_are_ended_each_by_its_own_deadline(online: Dialogue) -> None:
+    answered = [online.get("/a", timeout_s=100.0) for _ in range(200)]
+    for request in online.sent("g"):
+        online.answer(request, data=1)
+    late = [online.get("/a", timeout_s=seconds) for seconds in (30.0, 10.0, 20.0)]
+
+    online.advance(15.0)
+
+    assert all(outcome(online, handle) == (1, False, False) for handle in answered)
+    assert outcome(online, late[0]) == outcome(online, late[2]) == "waiting"
+    assert isinstance(outcome(online, late[1]), TimedOut)
+
+
+def test_a_query_on_what_the_client_knows_itself_is_applied(online: Dialogue) -> None:
+    info = online.get("/.info", QueryParams.DEFAULT.order_by_key().start_at("d"))
+
+    assert outcome(online, info) == ({"serverTimeOffset": 5000}, False, False)
+
+
 def test_info_is_read_locally(online: Dialogue) -> None:
     assert outcome(online, online.get("/.info/connected")) == (True, False, False)
     assert outcome(online, online.get("/.info/nothing")) == (None, False, False)

@@ -1,10 +1,16 @@
 """The engine with a user: a credential that lapses is no refusal, and each write has an owner."""
 
+import pytest
 from tests.api.engine.dialogue import ALL_KINDS, HOST, Dialogue, answer, control, push
 from tests.model.disk_model import DiskModel
 
 from firekeep.engine.effects import Disconnect, FetchToken, SwitchOwner
-from firekeep.exceptions import PermissionDenied, TransactionAborted, WriteCancelled
+from firekeep.exceptions import (
+    DatabaseClosed,
+    PermissionDenied,
+    TransactionAborted,
+    WriteCancelled,
+)
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.path import Path
 from firekeep_core.snap.value import export
@@ -21,7 +27,10 @@ def signed_in(
     refresh_s: float = float("inf"),
     disk: DiskModel | None = None,
 ) -> Dialogue:
-    """Start as Ada, whose credential the server has taken."""
+    """Start as Ada, whose credential the server has taken.
+
+    Times are what the client makes of them before it knows that its clock is 5 s slow.
+    """
     dialogue = Dialogue(has_auth=True, disk=disk)
     dialogue.engine.begin_as("ada")
     if disk is not None:
@@ -55,12 +64,17 @@ def give(
     )
 
 
-def sign_in_again(dialogue: Dialogue) -> None:
-    """Wait for the next attempt, with a credential that the server takes."""
-    dialogue.advance_to_wake()
-    give(dialogue, "token-2")
+def present(dialogue: Dialogue, token: str) -> None:
+    """Come to a connection with a credential that the server takes."""
+    give(dialogue, token)
     dialogue.greet()
     dialogue.answer(dialogue.last("gauth"), data={})
+
+
+def sign_in_again(dialogue: Dialogue) -> None:
+    """Wait for the next attempt."""
+    dialogue.advance_to_wake()
+    present(dialogue, "token-2")
 
 
 def test_a_listen_refused_with_the_revocation_is_suspended_and_resumed() -> None:
@@ -79,9 +93,10 @@ def test_a_listen_refused_with_the_revocation_is_suspended_and_resumed() -> None
 
 
 def test_a_listen_revoked_after_the_token_ran_out_is_suspended() -> None:
-    dialogue = signed_in(expires_s=105.0)
+    dialogue = signed_in(expires_s=145.0)
     listener = dialogue.listen("/a", kinds=ALL_KINDS)
     dialogue.server(push("/a", 1), answer(dialogue.last("q"), data={}))
+    dialogue.advance(37.0)
 
     dialogue.server({"t": "d", "d": {"a": "c", "b": {"p": "a"}}})
     sign_in_again(dialogue)
@@ -97,6 +112,18 @@ def test_a_listen_refused_under_a_valid_credential_is_cancelled() -> None:
     dialogue.answer(dialogue.last("q"), "permission_denied")
 
     assert listener.kinds == ["cancel"]
+
+
+def test_what_is_refused_under_a_credential_of_seconds_is_refused_for_good() -> None:
+    dialogue = signed_in(expires_s=110.0)
+    listener = dialogue.listen("/a", kinds=ALL_KINDS)
+    write = dialogue.set("/b", 1)
+
+    dialogue.answer(dialogue.last("q"), "permission_denied")
+    dialogue.answer(dialogue.last("p"), "permission_denied")
+
+    assert listener.kinds == ["cancel"]
+    assert write.state == "rejected"
 
 
 def test_a_write_refused_for_want_of_a_credential_waits_for_the_next_one() -> None:
@@ -187,9 +214,7 @@ def test_the_writes_of_others_are_neither_shown_nor_sent_until_they_return() -> 
 
     dialogue.perform(dialogue.engine.change_user("bob", dialogue.now_s, dialogue.wall_ms))
     dialogue.go_online()
-    give(dialogue, "token-of-bob")
-    dialogue.greet()
-    dialogue.answer(dialogue.last("gauth"), data={})
+    present(dialogue, "token-of-bob")
     dialogue.server(answer(dialogue.last("q"), data={}))
 
     assert dialogue.sent("p") == []
@@ -229,8 +254,8 @@ def test_a_change_of_user_ends_transactions_and_unsent_disconnect_requests() -> 
 
 
 def test_a_listen_refused_before_the_next_credential_was_taken_is_suspended() -> None:
-    dialogue = signed_in(refresh_s=110.0, expires_s=120.0)
-    dialogue.advance(11.0)
+    dialogue = signed_in(refresh_s=140.0, expires_s=145.0)
+    dialogue.advance(37.0)
     listener = dialogue.listen("/a", kinds=ALL_KINDS)
     refused = dialogue.last("q")
     give(dialogue, "token-2", expires_s=300.0)
@@ -263,9 +288,10 @@ def test_what_is_refused_together_with_the_next_credential_is_suspended() -> Non
 
 
 def test_a_write_refused_ahead_of_a_slow_listen_is_sent_again_with_the_next_credential() -> None:
-    dialogue = signed_in(expires_s=105.0)
+    dialogue = signed_in(expires_s=145.0)
     listener = dialogue.listen("/a")
     dialogue.set("/b", 1)
+    dialogue.advance(37.0)
 
     dialogue.answer(dialogue.last("p"), "permission_denied")
     dialogue.unlisten("/a", listener)
@@ -278,9 +304,7 @@ def test_a_confirmed_write_is_dropped_though_the_cache_has_yet_to_change_hands()
     disk = DiskModel()
     dialogue = signed_in(disk=disk)
     dialogue.change_user("bob")
-    give(dialogue, "token-of-bob")
-    dialogue.greet()
-    dialogue.answer(dialogue.last("gauth"), data={})
+    present(dialogue, "token-of-bob")
     dialogue.set("/a", 1)
     switch = next(job for job in dialogue.disk_jobs if isinstance(job, SwitchOwner))
     dialogue.disk_jobs.remove(switch)
@@ -309,12 +333,108 @@ def test_the_long_queue_of_another_user_does_not_hold_up_this_ones() -> None:
     assert len(dialogue.sent("p")) > 500
 
     dialogue.change_user("bob")
-    give(dialogue, "token-of-bob")
-    dialogue.greet()
-    dialogue.answer(dialogue.last("gauth"), data={})
+    present(dialogue, "token-of-bob")
     dialogue.run_disk()
 
     assert dialogue.last("p")["b"]["d"] == "from bob"
+
+
+def test_what_was_begun_while_nobody_was_signed_in_is_the_first_users() -> None:
+    dialogue = Dialogue(has_auth=True)
+    dialogue.go_online()
+    transaction = dialogue.transaction("/n", lambda value: (value or 0) + 1)
+    farewell = dialogue.on_disconnect("set", "/gone", True)
+
+    dialogue.change_user("ada")
+    present(dialogue, "token-1")
+    for request in (*dialogue.sent("q"), *dialogue.sent("p"), *dialogue.sent("o")):
+        dialogue.answer(request, data={})
+    dialogue.answer(dialogue.last("p"))
+
+    ended = dialogue.ended(transaction)
+    assert ended is not None
+    assert ended.error is None
+    assert farewell.state == "confirmed"
+
+
+@pytest.mark.parametrize(("uid", "reason"), [(None, "signed out"), ("bob", "another user")])
+def test_what_cannot_wait_for_its_user_says_why_it_ends(uid: str | None, reason: str) -> None:
+    dialogue = signed_in()
+    handle = dialogue.transaction("/n", lambda value: 1)
+
+    dialogue.change_user(uid)
+
+    ended = dialogue.ended(handle)
+    assert ended is not None
+    assert reason in str(ended.error)
+
+
+def test_the_handle_of_a_write_that_waits_for_its_user_ends_with_the_program() -> None:
+    dialogue = signed_in()
+    write = dialogue.set("/a", 1)
+    dialogue.change_user("bob")
+
+    _, effects = dialogue.engine.close()
+    dialogue.perform(effects)
+
+    assert isinstance(write.error, DatabaseClosed)
+
+
+def test_a_write_that_waits_for_its_user_can_be_cancelled() -> None:
+    disk = DiskModel()
+    dialogue = Dialogue(has_auth=True, disk=disk)
+    dialogue.open_disk("ada")
+    write = dialogue.set("/a", 1)
+    dialogue.run_disk()
+    dialogue.change_user("bob")
+
+    assert dialogue.cancel(write)
+    dialogue.run_disk()
+
+    assert disk.queue == {}
+    assert write.state == "cancelled"
+
+
+@pytest.mark.parametrize("uid", [None, "bob"])
+def test_what_one_user_saw_is_not_stored_as_anothers(uid: str | None) -> None:
+    disk = DiskModel()
+    dialogue = signed_in(disk=disk)
+    dialogue.keep_synced("/a", True)
+    dialogue.listen("/a")
+    dialogue.listen("/a/b")
+    dialogue.run_disk()
+    dialogue.server(push("/a", {"b": 1}), answer(dialogue.last("q"), data={}))
+    dialogue.run_disk()
+    assert disk.load(Path.from_wire("/a"), QueryParams.DEFAULT).is_complete
+
+    dialogue.change_user(uid, clear=True)
+    dialogue.listen("/a/c")
+    dialogue.run_disk()
+
+    for path in ("/a", "/a/b", "/a/c"):
+        cached = disk.load(Path.from_wire(path), QueryParams.DEFAULT)
+        assert not cached.is_complete
+        assert export(cached.node) is None
+    assert not disk.knows("ada")
+
+
+def test_what_the_server_confirms_for_the_next_user_is_stored_as_that_ones() -> None:
+    disk = DiskModel()
+    dialogue = signed_in(disk=disk)
+    dialogue.listen("/a")
+    dialogue.run_disk()
+    dialogue.server(push("/a", {"b": 1}), answer(dialogue.last("q"), data={}))
+    dialogue.change_user("bob")
+    dialogue.run_disk()
+
+    present(dialogue, "token-of-bob")
+    assert export(disk.load(Path.from_wire("/a"), QueryParams.DEFAULT).node) is None
+    dialogue.answer(dialogue.last("q"), data={})
+    dialogue.run_disk()
+
+    cached = disk.load(Path.from_wire("/a"), QueryParams.DEFAULT)
+    assert cached.is_complete
+    assert export(cached.node) == {"b": 1}
 
 
 def test_what_is_heard_below_a_refused_listen_stays_in_the_cache() -> None:

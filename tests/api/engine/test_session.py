@@ -5,7 +5,7 @@ from tests.api.engine.dialogue import HOST, Dialogue, answer, control, push
 
 from firekeep.config import Config
 from firekeep.engine.effects import Connect, Disconnect, FetchToken
-from firekeep.exceptions import Disconnected, ProtocolError
+from firekeep.exceptions import Disconnected, NetworkUnavailable, ProtocolError
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJpYXQiOjE3MDAwMDAwMDAsInN1YiI6InUxIn0.c2ln"
 
@@ -208,6 +208,117 @@ def test_signing_out_on_a_live_connection_says_so() -> None:
     assert auth(dialogue) == "signed_out"
 
 
+def fetch_attempt(dialogue: Dialogue) -> int:
+    return dialogue.of(FetchToken)[-1].attempt
+
+
+def test_times_of_a_token_are_put_right_once_the_servers_clock_is_known() -> None:
+    # The server's clock is 5 s ahead of this one.
+    dialogue = Dialogue(has_auth=True)
+    dialogue.go_online()
+    start_s = dialogue.now_s
+    dialogue.perform(
+        dialogue.engine.token(
+            "auth",
+            fetch_attempt(dialogue),
+            JWT,
+            None,
+            start_s,
+            refresh_s=start_s + 30.0,
+            expires_s=start_s + 40.0,
+        )
+    )
+    dialogue.greet()
+    dialogue.answer(dialogue.last("auth"), data={})
+
+    dialogue.advance(24.0)
+    assert len(dialogue.of(FetchToken)) == 1
+    dialogue.advance(2.0)
+    assert len(dialogue.of(FetchToken)) == 2
+
+    assert auth(dialogue) == "valid"
+    dialogue.advance(10.0)
+    assert auth(dialogue) == "expired"
+
+
+def test_a_credential_that_never_comes_shows_in_the_status() -> None:
+    dialogue = Dialogue(has_auth=True, config=Config(connect_timeout_s=10.0))
+    dialogue.go_online()
+
+    dialogue.advance(11.0)
+
+    status = dialogue.engine.overview.status(dialogue.wall_ms)
+    assert (status.auth, status.auth_reason) == ("expired", "no credential within 10 s")
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_without_an_attestation_the_connection_is_made_all_the_same(is_late: bool) -> None:
+    # Wire §5.4
+    dialogue = Dialogue(has_app_check=True, config=Config(connect_timeout_s=10.0))
+    dialogue.go_online()
+
+    if is_late:
+        dialogue.advance(11.0)
+    else:
+        error = NetworkUnavailable("no attestation")
+        attempt = fetch_attempt(dialogue)
+        dialogue.perform(
+            dialogue.engine.token("app_check", attempt, None, error, dialogue.now_s)
+        )
+    dialogue.greet()
+
+    assert connection(dialogue) == "online"
+    assert "appcheck" not in actions(dialogue)
+    assert any("app_check credential" in text for text in dialogue.reports)
+
+
+def test_another_attestation_is_presented_when_the_last_one_is_revoked() -> None:
+    dialogue = Dialogue(has_app_check=True)
+    dialogue.go_online()
+    dialogue.token("one", "app_check")
+    dialogue.greet()
+    dialogue.answer(dialogue.last("appcheck"))
+
+    dialogue.server({"t": "d", "d": {"a": "apc", "b": {"s": "expired_token", "d": ""}}})
+    assert dialogue.of(FetchToken)[-1][:2] == ("app_check", True)
+    dialogue.token("two", "app_check")
+    assert dialogue.last("appcheck")["b"] == {"token": "two"}
+    dialogue.answer(dialogue.last("appcheck"), "permission_denied")
+
+    assert len(dialogue.of(FetchToken)) == 2
+    assert connection(dialogue) == "online"
+
+
+def test_the_clock_is_blamed_for_what_has_expired_alone() -> None:
+    reasons: list[str | None] = []
+    for status in ("expired_token", "invalid_token"):
+        dialogue = Dialogue(has_auth=True)
+        dialogue.go_online()
+        dialogue.token(JWT)
+        dialogue.server(
+            control("h", {"ts": dialogue.wall_ms + 3_600_000, "v": "5", "h": HOST, "s": "s1"})
+        )
+        dialogue.answer(dialogue.last("auth"), status, "no")
+        reasons.append(dialogue.engine.overview.status(dialogue.wall_ms).auth_reason)
+
+    assert "3600 s behind" in (reasons[0] or "")
+    assert "behind" not in (reasons[1] or "")
+
+
+def test_a_token_that_the_server_repeats_is_not_shown() -> None:
+    dialogue = Dialogue(has_auth=True)
+    dialogue.go_online()
+    dialogue.token(JWT)
+    dialogue.greet()
+
+    dialogue.answer(dialogue.last("auth"), "invalid_token", f"cannot read {JWT}")
+
+    status = dialogue.engine.overview.status(dialogue.wall_ms)
+    shown = [*dialogue.reports, repr(status), str(status.last_error)]
+    assert any("cannot read" in text for text in shown)
+    assert not any(JWT in text for text in shown)
+
+
 def test_no_token_is_no_connection_and_another_attempt() -> None:
     dialogue = Dialogue(has_auth=True)
     dialogue.go_online()
@@ -392,6 +503,32 @@ def test_endless_redirects_are_a_protocol_error() -> None:
     for number in range(6):
         dialogue.server(control("r", f"s-{number}.firebaseio.com"))
 
+    assert connection(dialogue) == "waiting"
+
+
+def test_redirects_count_within_one_attempt_only() -> None:
+    dialogue = Dialogue("https://my-db.firebaseio.com")
+    dialogue.go_online()
+
+    for number in range(10):
+        dialogue.server(control("r", f"s-{number}.firebaseio.com"))
+        dialogue.lose(Disconnected("nobody there"))
+        dialogue.advance_to_wake()
+
+    assert connection(dialogue) == "connecting"
+    assert not any("ProtocolError" in text for text in dialogue.reports)
+
+
+def test_a_handshake_that_nobody_reads_for_now_is_not_missed() -> None:
+    dialogue = Dialogue(config=Config(connect_timeout_s=10.0))
+    dialogue.go_online()
+    dialogue.engine.pause(True)
+
+    dialogue.advance(60.0)
+    assert connection(dialogue) == "connecting"
+
+    dialogue.engine.pause(False)
+    dialogue.advance(10.0)
     assert connection(dialogue) == "waiting"
 
 

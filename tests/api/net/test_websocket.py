@@ -194,7 +194,7 @@ async def test_a_message_cut_by_the_end_of_the_handshake_is_put_together() -> No
     async with serving(handler) as url:
         socket = await connect(url)
         await socket.send(["go on"])
-        messages = await socket.receive()
+        messages = await collect(socket, 1)
         await socket.aclose()
 
     assert messages == [b"hello"]
@@ -250,7 +250,7 @@ async def test_a_ping_is_answered_although_no_message_came() -> None:
 
     async with serving(handler) as url:
         socket = await connect(url)
-        assert await socket.receive() == [b"done"]
+        assert await collect(socket, 1) == [b"done"]
         await socket.aclose()
 
     assert {answer.opcode for answer in answers} == {Opcode.PONG}

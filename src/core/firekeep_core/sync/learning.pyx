@@ -29,12 +29,14 @@ cdef void learn(SyncPoint root, SyncPoint point, View view):
                 word = get_path(other.server, path.words + i, path.length - i)
                 view.take_server(word, other.confirmed)
                 view.absorbed = other.absorbed
+                view.foreign = other.foreign
                 if other.is_stored and other.stored == other.server:
                     view.store_as_held()
                 return
             if i < path.length and not fk_is_empty(fk_child(other.server, path.words[i])):
                 word = get_path(other.server, path.words + i, path.length - i)
                 view.take_server(word, False)
+                view.foreign = other.foreign
                 return
         if i < path.length:
             above = above.child(path.words[i])

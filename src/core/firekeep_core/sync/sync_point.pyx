@@ -134,6 +134,7 @@ cdef void inherit(View heir, View view):
     if view.is_stored:
         heir.store_as_held()
     heir.told_complete = view.told_complete
+    heir.foreign = view.foreign
 
 
 cdef void hand_down(SyncPoint point, View cover, list heirs):
@@ -152,6 +153,7 @@ cdef void hand_down(SyncPoint point, View cover, list heirs):
             )
             heirs.append(view)
             view.absorbed = cover.absorbed
+            view.foreign = cover.foreign
             if cover.is_stored:
                 view.store_as_held()
             view.covered = False

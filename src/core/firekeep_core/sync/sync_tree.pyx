@@ -448,7 +448,10 @@ cdef class SyncTree:
         self.unstored.note(change)
 
     def drop_unstored(self) -> list[CacheChange]:
-        """Forget, and return, what has been noted for the disk; ``forget_stored`` has to follow."""
+        """Forget, and return, what has been noted for the disk.
+
+        ``forget_stored`` or ``disown_stored`` has to follow.
+        """
         changes = self.unstored.changes
         self.unstored.changes = []
         return changes
@@ -456,6 +459,13 @@ cdef class SyncTree:
     def forget_stored(self) -> None:
         """Note that the disk holds nothing any more: all that is live has to be told again."""
         self.unstored.forget_all()
+
+    def disown_stored(self) -> None:
+        """Note that the disk is another user's, who may not see what is live; the server will say.
+
+        It is told once the server has confirmed what is held, or said it anew.
+        """
+        self.unstored.disown()
 
     def wants_load(self, Path path not None, QueryParams params not None) -> bool:
         """Return, once for a query, whether its data are not known and the disk is to be asked."""

@@ -79,6 +79,14 @@ cdef class Unstored:
         self.views = []
         self.forget_below(self.root)
 
+    cdef void disown(self):
+        """Note that the disk is another user's.
+
+        It is told what is live once the server has confirmed it, or said it anew, for that one.
+        """
+        self.forget_all()
+        disown_below(self.root)
+
     cdef void forget_below(self, SyncPoint point):
         """Note that it holds nothing of what is live at and below a point."""
         cdef View view, primary = point.primary()
@@ -96,13 +104,13 @@ cdef class Unstored:
 
     cdef void note_answer(self, Path path, QueryParams params, Node node):
         """Tell what the server said of a query that nobody listens to."""
-        cdef Node all
+        cdef Node whole
         if not self.is_kept or find_holder(self.root, path, params) is not None:
             return  # its own listen brings the same
         if params.loads_all:
-            all = self.assumed(path, node)
-            if all is not None:
-                self.note(Assume(path, all))
+            whole = self.assumed(path, node)
+            if whole is not None:
+                self.note(Assume(path, whole))
         elif not self.is_held(path):
             self.note_window(path, params, params.filter(node))
 
@@ -180,7 +188,7 @@ cdef class Unstored:
     cdef void collect(self, View view):
         cdef object params
         view.touched = 0
-        if view.covered or not view.server_complete:
+        if view.covered or view.foreign or not view.server_complete:
             return
         if view.loads_all:
             params = DEFAULT
@@ -257,7 +265,7 @@ cdef fk_word lay_held(SyncPoint point, Py_ssize_t depth, fk_word word, list view
     cdef SyncPoint child
     cdef fk_word held
     for view in point.views:
-        if view.covered or not view.server_complete:
+        if view.covered or view.foreign or not view.server_complete:
             continue
         views.append(view)
         if view.loads_all:
@@ -280,10 +288,20 @@ cdef bint holds_below(SyncPoint point):
     cdef View view
     cdef SyncPoint child
     for view in point.views:
-        if not view.covered and view.server_complete:
+        if view.server_complete and not (view.covered or view.foreign):
             return True
     if point.children is not None:
         for child in point.in_key_order():
             if holds_below(child):
                 return True
     return False
+
+
+cdef void disown_below(SyncPoint point):
+    cdef View view
+    cdef SyncPoint child
+    for view in point.views:
+        view.foreign = True
+    if point.children is not None:
+        for child in point.in_key_order():
+            disown_below(child)

@@ -37,6 +37,7 @@ cdef class View:
     cdef bint is_stored             # `stored` is what the disk holds
     cdef bint held_stored           # the disk knows which children the query holds
     cdef bint told_complete
+    cdef bint foreign               # what is held was told to another user, and is not stored
     cdef bint was_asked_for         # the disk has been, or is being, asked what it knows
     cdef long touched               # when the server last spoke of it; 0: nothing to tell
     # A complete view of the whole location lies here or above: its data are this view's.

@@ -170,6 +170,7 @@ cdef class View:
         self.is_stored = False
         self.held_stored = False
         self.told_complete = False
+        self.foreign = False
         self.server_complete = False
         self.server_filtered = False
         self.confirmed = False
@@ -249,6 +250,7 @@ cdef class View:
             self.evict()
         self.server_complete = True
         self.confirmed = True
+        self.foreign = False
 
     cdef fk_word known_child(self, fk_key key):
         """The child that the server holds, or is assumed to; borrowed."""
@@ -288,6 +290,7 @@ cdef class View:
             self.server_complete = True
             self.server_filtered = filtering
             self.confirmed = True
+            self.foreign = False
             self.evict()
             return WHOLE
         head = path[0]

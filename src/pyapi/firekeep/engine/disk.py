@@ -115,9 +115,10 @@ class Disk:
     ) -> list[Effect]:
         """Note that the cache on disk is another user's now, with what that one keeps synced.
 
-        What is live is told to it anew; whether its user may see that, the server says.
+        It is told what is live as soon as the server has told that one. What the program keeps
+        synced it keeps for whoever is signed in.
         """
-        out = self.cache_lost(())
+        out = self._begin_anew((), self._tree.disown_stored)
         self._keep(pinned, out)
         self._end_turn(now_s, wall_ms, out)
         return out
@@ -173,6 +174,11 @@ class Disk:
         again what has been denied and what is not to be kept any more; and the queue lets go of
         the writes that were to be marked as confirmed.
         """
+        return self._begin_anew(lost, self._tree.forget_stored)
+
+    def _begin_anew(
+        self, lost: Sequence[CacheChange], forget_stored: Callable[[], None]
+    ) -> list[Effect]:
         out: list[Effect] = []
         noted = self._tree.drop_unstored()
         for change in lost:
@@ -182,7 +188,7 @@ class Disk:
             if not isinstance(change, _OF_WHAT_IS_LIVE):
                 self._tree.note(change)
         # After the denials: others may have begun to listen to the same since.
-        self._tree.forget_stored()
+        forget_stored()
         for path, params in self._kept.queries():
             self._tree.note(Pin(path, pinned_as(params), True))
         acknowledged = [change.write_id for change in lost if isinstance(change, Acknowledged)]

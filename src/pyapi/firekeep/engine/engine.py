@@ -228,10 +228,11 @@ class Engine(Generic[WriteT]):
     ) -> tuple[bool, list[Effect]]:
         """Take a write out of the queue and revert it, unless it has been sent."""
         out: list[Effect] = []
-        if write.state != "queued" or self._requests.writes.get(write.id) is not write:
+        if write.state != "queued" or self._requests.all_writes.get(write.id) is not write:
             return False, out
+        is_shown = write.is_loaded and write.id in self._requests.writes
         self._exchange.drop_write(write, out)
-        if write.is_loaded:
+        if is_shown:
             events = self._tree.revert(write.id)
             if events:
                 out.append(Deliver(events))
@@ -398,7 +399,8 @@ class Engine(Generic[WriteT]):
         """Read once (§3.12): a live view that is complete, or the server, by the deadline."""
         out: list[Effect] = []
         if path.front == ".info":
-            result = GetResult(self._info.value(path), from_cache=False, has_pending_writes=False)
+            node = params.filter(self._info.value(path))
+            result = GetResult(node, from_cache=False, has_pending_writes=False)
             out.append(Complete(handle, result, None))
         else:
             self._gets.start(path, params, source, handle, deadline_s, out)
@@ -416,7 +418,7 @@ class Engine(Generic[WriteT]):
         def error(path: Path) -> DatabaseClosed:
             return DatabaseClosed(f"the database was left before {path} was answered")
 
-        writes = self._requests.purge()
+        writes = [*self._requests.purge(), *self._requests.held.values()]
         for write in writes:
             write.note_stored(error(write.path))
         waiting = [*writes, *self._disconnects.purge(), *self._requests.lost()]
@@ -509,7 +511,8 @@ class Engine(Generic[WriteT]):
         """Go on as somebody else, or as nobody (§7.7, I-99).
 
         The writes of others are neither shown nor sent until they return; those without an owner
-        are the new user's. `clear` drops the writes of the user of before for good.
+        are the new user's, and so is what else was begun while nobody was signed in. `clear` drops
+        the writes of the user of before for good.
         """
         out: list[Effect] = []
         previous, self._uid = self._uid, uid
@@ -519,20 +522,26 @@ class Engine(Generic[WriteT]):
             changes = self.disk.take_cache_changes()
             out.append(SwitchOwner(changes, uid, previous if clear else None))
         self._exchange.lost(wall_ms, out)
-        self._transactions.end_all(
-            lambda path: TransactionAborted(f"another user signed in: transaction at {path}")
-        )
-        for operation in self._disconnects.purge():
-            error = WriteCancelled(f"another user signed in: onDisconnect at {operation.path}")
-            out.append(Complete(operation, None, error))
+        reason = "its user signed out" if uid is None else "another user signed in"
+        if previous is not None:
+            self._end_what_was_begun(reason, out)
         self._hold_and_show(uid, out)
         if clear:
             self._drop_held(previous, out)
-        self._session.reconnect("another user signed in", now_s, out)
+        self._session.reconnect(reason, now_s, out)
         out.append(StatusChanged())
         self._end_turn(now_s, wall_ms, out)
         self._arm(out)
         return out
+
+    def _end_what_was_begun(self, reason: str, out: list[Effect]) -> None:
+        """End what cannot wait for its user to return."""
+        self._transactions.end_all(
+            lambda path: TransactionAborted(f"{reason}: transaction at {path}")
+        )
+        for operation in self._disconnects.purge():
+            error = WriteCancelled(f"{reason}: onDisconnect at {operation.path}")
+            out.append(Complete(operation, None, error))
 
     def _hold_and_show(self, uid: str | None, out: list[Effect]) -> None:
         hidden, shown = self._requests.change_user(uid)

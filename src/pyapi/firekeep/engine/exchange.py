@@ -90,7 +90,7 @@ class Exchange:
         self._kept = kept
         self._session = session
         self._journal = journal
-        self._deferred: deque[tuple[int, PendingWrite | Batch, Response]] = deque()
+        self._deferred: deque[tuple[int, PendingWrite | Batch | Get, Response]] = deque()
         """Answers to writes, and the number before which listens have to be answered first."""
         self._suspect_id = 0
         self._suspect_losses = 0
@@ -191,7 +191,8 @@ class Exchange:
         """Note that the connection has ended, or could not be opened."""
         was_ready = self._session.phase == "ready"
         self.lost(wall_ms, out)
-        if was_ready:
+        # What the peer says that makes no sense is no fault of what was sent to it.
+        if was_ready and not isinstance(error, ProtocolError):
             self._suspect_first_write(out)
         self._session.reason = str(error)
         self._session.failed(now_s)
@@ -340,14 +341,24 @@ class Exchange:
             self._listens.unlistened(cast("Unlisten[Listen]", owner))
         elif isinstance(owner, Get):
             self._flush(pushes, out)
-            if not self._is_for_want_of_a_credential(response.status):
+            if self._is_for_want_of_a_credential(response.status):
+                return
+            if self._deferred:
+                # It has the effect of the writes whose answers are kept back.
+                self._deferred.append((0, owner, response))
+            else:
                 self._gets.answered(owner, response, out)
         elif isinstance(owner, CredentialRequest):
             self._flush(pushes, out)
             self._credential_answered(owner, response, now_s, out)
 
-    def _conclude(self, owner: PendingWrite | Batch, response: Response, out: list[Effect]) -> None:
+    def _conclude(
+        self, owner: PendingWrite | Batch | Get, response: Response, out: list[Effect]
+    ) -> None:
         """Act on the answer to a write: the events it implies, then its completion (I-45)."""
+        if isinstance(owner, Get):
+            self._gets.answered(owner, response, out)
+            return
         if self._is_for_want_of_a_credential(response.status):
             if isinstance(owner, Batch):
                 self._transactions.postponed(owner)
@@ -468,8 +479,9 @@ class Exchange:
     def _credential_answered(
         self, request: CredentialRequest, response: Response, now_s: float, out: list[Effect]
     ) -> None:
-        if self._session.answered(request, response, out):
-            raise server_error(response.status, text_of(response))
+        refusal = self._session.answered(request, response, out)
+        if refusal is not None:
+            raise refusal
         self.restore_if_ready(out)
         out.append(StatusChanged())
 
@@ -546,6 +558,7 @@ class Exchange:
         self, message: AppCheckRevoked, now_s: float, wall_ms: int, out: list[Effect]
     ) -> None:
         self._session.refused("app_check", message.status, message.text, out)
+        self._session.refresh(out, "app_check", force=True)
 
     def _security_debug(
         self, message: SecurityDebug, now_s: float, wall_ms: int, out: list[Effect]

@@ -1,6 +1,7 @@
 """Single reads that ask the server, and never touch what is being listened to."""
 
 from collections.abc import Callable
+from heapq import heapify, heappop, heappush
 from typing import Literal, NamedTuple, TypeAlias
 
 from firekeep.engine.effects import Complete, Effect, Handle, Load
@@ -16,6 +17,8 @@ from firekeep_core.snap.path import Path
 from firekeep_core.sync.sync_tree import SyncTree
 from firekeep_core.wire.message import Response
 
+# So many that are over may be remembered until their deadline.
+_ENDED_GETS = 64
 _GONE_OFFLINE = "go_offline() was called"
 
 __all__ = ["Get", "GetResult", "GetSource", "Gets"]
@@ -74,6 +77,9 @@ class Gets:
         self._session = session
         self._journal = journal
         self._waiting: dict[Handle, Get] = {}
+        self._deadlines: list[tuple[float, int, Get]] = []
+        """A heap of when they have waited for too long; those that are over are still in it."""
+        self._started = 0
         self._loading: dict[Handle, Get] = {}
         """Those for which the disk is being asked."""
 
@@ -106,6 +112,7 @@ class Gets:
             self._fail(get, Offline(f"{reason}: {path} cannot be read"), out)
         else:
             self._waiting[handle] = get
+            self._watch(get)
             if self._requests.can_send:
                 self._send(get, out)
 
@@ -147,7 +154,8 @@ class Gets:
 
     def expire(self, now_s: float, is_connected: bool, out: list[Effect]) -> None:
         """End what has waited for too long (I-103)."""
-        for get in [get for get in self._waiting.values() if get.deadline_s <= now_s]:
+        while self.next_deadline_s() <= now_s:
+            _, _, get = heappop(self._deadlines)
             self._fail(
                 get,
                 TimedOut(f"no answer in time to a read of {get.path}")
@@ -174,7 +182,23 @@ class Gets:
 
     def next_deadline_s(self) -> float:
         """Return when the first of them has waited for too long; infinity for never."""
-        return min((get.deadline_s for get in self._waiting.values()), default=float("inf"))
+        deadlines = self._deadlines
+        while deadlines:
+            deadline_s, _, get = deadlines[0]
+            if self._is_waiting(get):
+                return deadline_s
+            heappop(deadlines)
+        return float("inf")
+
+    def _watch(self, get: Get) -> None:
+        self._started += 1
+        heappush(self._deadlines, (get.deadline_s, self._started, get))
+        if len(self._deadlines) > 2 * len(self._waiting) + _ENDED_GETS:
+            self._deadlines = [one for one in self._deadlines if self._is_waiting(one[2])]
+            heapify(self._deadlines)
+
+    def _is_waiting(self, get: Get) -> bool:
+        return self._waiting.get(get.handle) is get
 
     def _fail(self, get: Get, error: FirekeepError, out: list[Effect]) -> None:
         self._waiting.pop(get.handle, None)

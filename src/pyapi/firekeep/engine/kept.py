@@ -1,5 +1,7 @@
 """Queries that are kept synced without a listener."""
 
+from collections import Counter
+
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.path import Path
 
@@ -26,6 +28,8 @@ class KeptQueries:
 
     def __init__(self) -> None:
         self._kept: dict[tuple[Path, QueryParams], KeptQuery] = {}
+        self._pinned: Counter[tuple[Path, QueryParams]] = Counter()
+        """How many of them have the same data on disk."""
 
     def add(self, path: Path, params: QueryParams) -> KeptQuery | None:
         """Return a registration to be added, or None if the query is kept already."""
@@ -33,20 +37,26 @@ class KeptQueries:
         if key in self._kept:
             return None
         kept = self._kept[key] = KeptQuery(path, params)
+        self._pinned[path, pinned_as(params)] += 1
         return kept
 
     def remove(self, path: Path, params: QueryParams) -> KeptQuery | None:
         """Return the registration to be removed, or None if the query was not kept."""
-        return self._kept.pop((path, params), None)
+        kept = self._kept.pop((path, params), None)
+        if kept is not None:
+            key = (path, pinned_as(params))
+            self._pinned[key] -= 1
+            if not self._pinned[key]:
+                del self._pinned[key]
+        return kept
 
     def ended(self, kept: KeptQuery) -> None:
         """Forget one that the server has ended: it can be asked for again."""
-        self._kept.pop((kept.path, kept.params), None)
+        self.remove(kept.path, kept.params)
 
     def is_pinned(self, path: Path, params: QueryParams) -> bool:
         """Return whether one of them has the same data as this query."""
-        pinned = pinned_as(params)
-        return any(place == path and pinned_as(kept) == pinned for place, kept in self._kept)
+        return (path, pinned_as(params)) in self._pinned
 
     def queries(self) -> list[tuple[Path, QueryParams]]:
         """Return all, in the order in which they were asked for."""

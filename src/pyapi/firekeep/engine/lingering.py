@@ -1,5 +1,7 @@
 """Listens that outlive their last listener for a while, in case there is a next one (W-32)."""
 
+from collections import OrderedDict
+
 from firekeep.engine.effects import Effect
 from firekeep.engine.listens import Listens
 from firekeep_core.query.params import QueryParams
@@ -16,7 +18,7 @@ class Lingering:
         self._tree = tree
         self._listens = listens
         self._linger_s = linger_s
-        self._until: dict[tuple[Path, QueryParams], float] = {}
+        self._until: OrderedDict[tuple[Path, QueryParams], float] = OrderedDict()
         """In the order of the times, which all lie equally far ahead."""
 
     def remove(
@@ -38,8 +40,7 @@ class Lingering:
     def expire(self, now_s: float, out: list[Effect]) -> None:
         """Remove what nobody came back for."""
         while self._until and self.next_deadline_s() <= now_s:
-            path, params = key = next(iter(self._until))
-            del self._until[key]
+            (path, params), _ = self._until.popitem(last=False)
             self._listens.change(self._tree.remove_registration(path, params, self), out)
 
     def next_deadline_s(self) -> float:

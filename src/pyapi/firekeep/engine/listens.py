@@ -1,5 +1,6 @@
 """Listens: which the tree wants, which the server has been told of, and what it said."""
 
+from collections import OrderedDict
 from typing import Any
 
 from firekeep.engine.effects import Effect, Load
@@ -70,11 +71,13 @@ class Listens:
         self._requests = requests
         self._journal = journal
         self._listens: dict[tuple[Path, QueryParams], Listen] = {}
+        self._at: dict[Path, dict[QueryParams, Listen]] = {}
+        """The same, by place."""
         self._loading: set[tuple[Path, QueryParams]] = set()
         """The queries, a whole location without its order, that the disk is being asked for."""
-        self.unanswered: dict[int, Listen] = {}
+        self.unanswered: OrderedDict[int, Listen] = OrderedDict()
         """Sent and without an answer, by request number and in its order."""
-        self._cached: dict[int, Listen] = {}
+        self._cached: OrderedDict[int, Listen] = OrderedDict()
         """Those of them that show what the disk had."""
         self._unlistens: Unlistens[Listen] = Unlistens()
         self._doubted: dict[tuple[Path, int | None], Listen] = {}
@@ -131,6 +134,7 @@ class Listens:
     def _start(self, change: ListenChange, out: list[Effect]) -> Listen:
         listen = Listen(change.path, change.params, change.tag)
         self._listens[change.path, change.params] = listen
+        self._at.setdefault(change.path, {})[change.params] = listen
         if self._journal is not None and self._tree.wants_load(change.path, change.params):
             listen.is_held = True
             self._load(change.path, change.params, listen, out)
@@ -146,7 +150,7 @@ class Listens:
         out.append(Load(path, params, self._journal.overlapping(path), listen))
 
     def _stop(self, listen: Listen, out: list[Effect]) -> None:
-        del self._listens[listen.path, listen.params]
+        self._forget(listen)
         if listen.number:
             self._answered(listen)
             if self._requests.can_send:
@@ -238,10 +242,9 @@ class Listens:
     def refuse(self, listen: Listen) -> bool:
         """Forget a listen that the server refused; return whether it was still wanted."""
         self._answered(listen)
-        key = (listen.path, listen.params)
-        if self._listens.get(key) is not listen:
+        if self._listens.get((listen.path, listen.params)) is not listen:
             return False
-        del self._listens[key]
+        self._forget(listen)
         return True
 
     def suspend(self, listen: Listen) -> None:
@@ -253,8 +256,8 @@ class Listens:
         """Forget what the server has ended: one query, or all at a path; return if any was there."""
         ended = [
             listen
-            for listen in self._listens.values()
-            if listen.path == path and (params is None or listen.params == params)
+            for listen in self._at.get(path, {}).values()
+            if params is None or listen.params == params
         ]
         for listen in ended:
             self.refuse(listen)
@@ -319,6 +322,13 @@ class Listens:
         if unlisten is not None:
             listen.hashed = held
             unlisten.successors.append(listen)
+
+    def _forget(self, listen: Listen) -> None:
+        del self._listens[listen.path, listen.params]
+        here = self._at[listen.path]
+        del here[listen.params]
+        if not here:
+            del self._at[listen.path]
 
     def _answered(self, listen: Listen) -> None:
         self.unanswered.pop(listen.number, None)

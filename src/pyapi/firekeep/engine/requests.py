@@ -285,6 +285,8 @@ class Requests:
         if self.writes.pop(write.id, None) is not None:
             self.bytes -= write.size_bytes
             self.first_unsent()
+        else:
+            self.held.pop(write.id, None)
 
     def first_unsent(self) -> PendingWrite | None:
         """Return the write that is to be sent next; those dropped meanwhile are skipped."""

@@ -18,7 +18,7 @@ from firekeep.engine.effects import (
     TokenKind,
 )
 from firekeep.engine.requests import Requests, text_of
-from firekeep.exceptions import InvalidUrl, ProtocolError, server_error
+from firekeep.exceptions import InvalidUrl, ProtocolError, ServerError, server_error
 from firekeep.status import AuthState, ConnectionState
 from firekeep.url import DatabaseUrl, read_address
 from firekeep_core.wire.message import Handshake, Response
@@ -49,6 +49,8 @@ _REDIRECTS_IN_A_ROW = 5
 _NEVER = float("inf")
 # So close to its end a credential counts as lapsed: clocks differ, and messages take their time.
 _LAPSE_MARGIN_S = 10.0
+# Of one that is good for a moment only, no more than this part.
+_LAPSE_MARGIN = 0.1
 # A clock that is off by so much is the likely cause of a credential that is refused.
 _SKEW_WORTH_TELLING_MS = 60_000
 # What push ids can hold: some time in the year 10889.
@@ -58,12 +60,12 @@ _TIME_END_MS = 1 << 48
 class CredentialRequest:
     """A login, logout or attestation that awaits its answer."""
 
-    __slots__ = ("expires_s", "kind", "token")
+    __slots__ = ("kind", "lapses_s", "token")
 
-    def __init__(self, kind: TokenKind, token: str | None, expires_s: float) -> None:
+    def __init__(self, kind: TokenKind, token: str | None, lapses_s: float) -> None:
         self.kind: TokenKind = kind
         self.token = token
-        self.expires_s = expires_s
+        self.lapses_s = lapses_s
 
 
 class _Credential:
@@ -87,13 +89,24 @@ class _Credential:
         self.expires_s = _NEVER
         """When the server takes it no more, on the monotonic clock."""
         self.lapses_s = _NEVER
-        """When it takes that one no more which it has: the last that it has said yes to."""
+        """When it may take that one no more which it has: the last that it has said yes to."""
         self.refresh_s = _NEVER
         """When another one is to be asked for, likewise."""
         self.force = False
         self.is_fetching = False
         self.request: CredentialRequest | None = None
         self.state: AuthState = "pending" if has_provider else "signed_out"
+
+    def lapse_s(self, now_s: float) -> float:
+        """Return when one that is taken now counts as lapsed."""
+        margin_s = min(_LAPSE_MARGIN_S, _LAPSE_MARGIN * max(0.0, self.expires_s - now_s))
+        return self.expires_s - margin_s
+
+    def forget(self) -> None:
+        """Have no token, and know nothing of one."""
+        self.token = None
+        self.force = False
+        self.refresh_s = self.expires_s = self.lapses_s = _NEVER
 
 
 class Session:
@@ -169,7 +182,7 @@ class Session:
         credential = self._credentials["auth"]
         if not credential.has_provider or credential.state == "signed_out":
             return False
-        return credential.state == "expired" or now_s >= credential.lapses_s - _LAPSE_MARGIN_S
+        return credential.state == "expired" or now_s >= credential.lapses_s
 
     def is_refused_in(self, messages: Sequence[object]) -> bool:
         """Return whether messages bring the refusal of the user's credential."""
@@ -201,6 +214,7 @@ class Session:
         """Drop every reason to stay away, and connect at once if there is no connection."""
         self._interrupts.clear()
         self._backoff.reset()
+        self._redirects = 0
         if self.phase == "disconnected":
             self._begin_at_once(now_s, out)
 
@@ -240,7 +254,8 @@ class Session:
     ) -> None:
         """Take a credential that was asked for; None is to be nobody.
 
-        `refresh_s` and `expires_s` are times of the monotonic clock.
+        `refresh_s` and `expires_s` are times of the monotonic clock, as far as that of the server
+        is known: the handshake puts them right.
         """
         credential = self._credentials[kind]
         if attempt != self._attempt or not credential.is_fetching:
@@ -248,7 +263,10 @@ class Session:
         credential.is_fetching = False
         if error is not None:
             out.append(Report("warning", f"no {kind} credential: {error!r}"))
-            self._missed(kind, credential, error, now_s)
+            if kind == "auth":
+                self._missed(credential, error, now_s)
+            else:
+                self._go_without(credential, now_s, out)
             return
         is_new = token != credential.token
         credential.token = token
@@ -258,9 +276,9 @@ class Session:
         if self.is_open:
             # A refresh: the session goes on, and nothing is listened to again (I-98).
             if is_new:
-                self._present(kind, credential, out)
+                self._present(kind, credential, now_s, out)
             else:
-                credential.lapses_s = expires_s
+                credential.lapses_s = credential.lapse_s(now_s)
             return
         credential.lapses_s = _NEVER
         if token is None:
@@ -272,9 +290,7 @@ class Session:
     def reconnect(self, reason: str, now_s: float, out: list[Effect]) -> None:
         """End this session and begin another one at once, with the credential of the moment."""
         credential = self._credentials["auth"]
-        credential.token = None
-        credential.force = False
-        credential.refresh_s = credential.expires_s = credential.lapses_s = _NEVER
+        credential.forget()
         credential.state = "pending" if credential.has_provider else "signed_out"
         self.auth_reason = None
         self._drop(reason, out)
@@ -283,28 +299,35 @@ class Session:
             self._backoff.reset()
             self._begin_at_once(now_s, out)
 
-    def refresh(self, out: list[Effect]) -> None:
-        """Ask for another credential of the same user, without ending the session."""
-        credential = self._credentials["auth"]
+    def refresh(self, out: list[Effect], kind: TokenKind = "auth", *, force: bool = False) -> None:
+        """Ask for another credential, of the same user, without ending the session.
+
+        `force`: the server takes the last one no more.
+        """
+        credential = self._credentials[kind]
         credential.refresh_s = _NEVER
         if self.is_open and credential.has_provider and not credential.is_fetching:
             credential.is_fetching = True
-            out.append(FetchToken("auth", False, self._attempt))
+            out.append(FetchToken(kind, force, self._attempt))
 
-    def _missed(
-        self, kind: TokenKind, credential: _Credential, error: Exception, now_s: float
-    ) -> None:
+    def _missed(self, credential: _Credential, error: Exception, now_s: float) -> None:
         if self.is_open and credential.token is not None:
             # The one that is held still serves; the next attempt comes well before its end.
             left_s = credential.expires_s - now_s
             credential.refresh_s = now_s + max(1.0, min(60.0, left_s / 2))
             return
-        self.reason = f"no {kind} credential"
-        if kind == "auth":
-            # Whoever it is, it is not nobody: no session is opened without one.
-            credential.state = "expired"
-            self.auth_reason = self._with_skew(str(error) or type(error).__name__)
+        # Whoever it is, it is not nobody: no session is opened without one.
+        self.reason = "no auth credential"
+        credential.state = "expired"
+        self.auth_reason = str(error) or type(error).__name__
         self.failed(now_s)
+
+    def _go_without(self, credential: _Credential, now_s: float, out: list[Effect]) -> None:
+        """Be without an attestation: whether that matters, the server says (wire §5.4)."""
+        credential.is_fetching = False
+        if not self.is_open:
+            credential.forget()
+            self._connect_if_fetched(now_s, out)
 
     def _with_skew(self, reason: str) -> str:
         """Add to a reason that the local clock is off, if that is the likely cause."""
@@ -325,7 +348,7 @@ class Session:
         credential.force = False
         credential.state = "signed_out" if token is None else "pending"
         if self.is_open:
-            self._present(kind, credential, out)
+            self._present(kind, credential, now_s, out)
         elif was_fetching:
             self._connect_if_fetched(now_s, out)
 
@@ -345,7 +368,9 @@ class Session:
         self._handshake_at_s = now_s
         self._pinged_at_s = None
         self._deadline_s = now_s + self._config.connect_timeout_s
-        self.offset_ms = message.timestamp_ms - wall_ms
+        offset_ms = message.timestamp_ms - wall_ms
+        later_s = (offset_ms - (self.offset_ms or 0)) / 1000
+        self.offset_ms = offset_ms
         self.reason = None
         self.phase = "authenticating"
         if not self._said_hello:
@@ -353,31 +378,37 @@ class Session:
             out.append(self._requests.request("s", _STATS, None))
         for kind in _KINDS:
             credential = self._credentials[kind]
+            credential.refresh_s -= later_s
+            credential.expires_s -= later_s
             if credential.token is not None:
-                self._present(kind, credential, out)
+                self._present(kind, credential, now_s, out)
         self._become_ready()
 
-    def answered(self, request: CredentialRequest, response: Response, out: list[Effect]) -> bool:
-        """Take the answer to a credential; return whether the server refused it for good."""
+    def answered(
+        self, request: CredentialRequest, response: Response, out: list[Effect]
+    ) -> ServerError | None:
+        """Take the answer to a credential; return why the session cannot go on, if so."""
         credential = self._credentials[request.kind]
         if response.status == "ok":
-            credential.lapses_s = request.expires_s
+            credential.lapses_s = request.lapses_s
         if credential.request is not request:
             # A newer one has been presented meanwhile, and its answer counts.
-            return False
+            return None
         credential.request = None
         if response.status == "ok":
             credential.state = "signed_out" if request.token is None else "valid"
             if request.kind == "auth":
                 self._invalid_tokens = 0
                 self.auth_reason = None
-        elif request.kind == "auth":
-            self.refused("auth", response.status, text_of(response), out)
-            return True
         else:
-            self.refused("app_check", response.status, text_of(response), out)
+            text = text_of(response)
+            if request.token:
+                text = text.replace(request.token, "(the credential)")
+            self.refused(request.kind, response.status, text, out)
+            if request.kind == "auth":
+                return server_error(response.status, text)
         self._become_ready()
-        return False
+        return None
 
     def refused(self, kind: TokenKind, status: str, text: str, out: list[Effect]) -> None:
         """Forget a credential that the server does not take; the next one is to be a fresh one."""
@@ -387,8 +418,9 @@ class Session:
         credential.state = "expired"
         out.append(Report("warning", f"{kind} credential refused: {server_error(status, text)}"))
         if kind == "auth":
-            self.reason = str(server_error(status, text))
-            self.auth_reason = self._with_skew(self.reason)
+            self.reason = self.auth_reason = str(server_error(status, text))
+            if status == "expired_token":
+                self.auth_reason = self._with_skew(self.reason)
             self._invalid_tokens += 1
             if self._invalid_tokens >= _INVALID_TOKENS_BEFORE_WARNING:
                 self._backoff.raise_to_maximum()
@@ -400,6 +432,7 @@ class Session:
 
     def failed(self, now_s: float) -> None:
         """Plan the next attempt: the connection has ended or never came about."""
+        self._redirects = 0
         if self._handshake_at_s is None:
             self._host = self._url.address
         elif now_s - self._handshake_at_s > self._config.stable_after_s:
@@ -415,7 +448,7 @@ class Session:
                 self._begin(now_s, out)
             return None
         if self._deadline_s is not None and now_s >= self._deadline_s:
-            return f"no {_AWAITED[self.phase]} within {self._config.connect_timeout_s:g} s"
+            return self._awaited_too_long(now_s, out)
         if self.is_open:
             auth = self._credentials["auth"]
             if now_s >= auth.expires_s and auth.token is not None:
@@ -424,10 +457,28 @@ class Session:
                 auth.state = "expired"
                 self.auth_reason = self._with_skew("the credential has expired")
                 return self.auth_reason
-            if now_s >= auth.refresh_s:
-                self.refresh(out)
+            for kind in _KINDS:
+                if now_s >= self._credentials[kind].refresh_s:
+                    self.refresh(out, kind)
             return self._stay_alive(now_s, out)
         return None
+
+    def _awaited_too_long(self, now_s: float, out: list[Effect]) -> str | None:
+        timeout_s = self._config.connect_timeout_s
+        if self.is_paused and self.phase != "fetching":
+            # What is awaited may have come long since: it is not read for now.
+            self._deadline_s = now_s + timeout_s
+            return None
+        auth, app_check = self._credentials["auth"], self._credentials["app_check"]
+        reason = f"no {_AWAITED[self.phase]} within {timeout_s:g} s"
+        if auth.is_fetching:
+            auth.state = "expired"
+            self.auth_reason = reason
+        elif app_check.is_fetching:
+            out.append(Report("warning", f"no app_check credential within {timeout_s:g} s"))
+            self._go_without(app_check, now_s, out)
+            return None
+        return reason
 
     def next_wake_s(self) -> float:
         """Return when `wake` has something to do; infinity for never."""
@@ -436,7 +487,8 @@ class Session:
             times.append(self._deadline_s)
         if self.is_open:
             auth = self._credentials["auth"]
-            times += [auth.refresh_s, auth.expires_s if auth.token is not None else _NEVER]
+            times += [credential.refresh_s for credential in self._credentials.values()]
+            times.append(auth.expires_s if auth.token is not None else _NEVER)
             times.append(max(self.last_received_s, self.last_sent_s) + self._config.keep_alive_s)
             if self._pinged_at_s is None:
                 times.append(self.last_received_s + self._config.ping_after_s)
@@ -484,9 +536,11 @@ class Session:
         self._deadline_s = now_s + self._config.connect_timeout_s
         out.append(Connect(self._host, self._last_session))
 
-    def _present(self, kind: TokenKind, credential: _Credential, out: list[Effect]) -> None:
+    def _present(
+        self, kind: TokenKind, credential: _Credential, now_s: float, out: list[Effect]
+    ) -> None:
         token = credential.token
-        request = CredentialRequest(kind, token, credential.expires_s)
+        request = CredentialRequest(kind, token, credential.lapse_s(now_s))
         credential.request = request
         if kind == "auth":
             action = "unauth" if token is None else "auth" if _is_jwt(token) else "gauth"

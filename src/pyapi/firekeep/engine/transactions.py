@@ -499,9 +499,8 @@ def _first_order(batch: Batch) -> int:
 def _collect(path: Path, place: _Place, batches: list[Batch]) -> None:
     if place.queue:
         # What lies below one in flight was computed on its output, and waits for its outcome.
-        together = sorted(place.everything(), key=_order)
-        if all(transaction.state == "run" for transaction in together):
-            batches.append(Batch(path, together))
+        if all(transaction.state == "run" for transaction in place.everything()):
+            batches.append(Batch(path, sorted(place.everything(), key=_order)))
         return
     for key, child in place.children.items():
         _collect(path.child(key), child, batches)

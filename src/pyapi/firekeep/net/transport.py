@@ -23,7 +23,9 @@ class Transport(Protocol):
         ...
 
     async def receive(self) -> list[bytes]:
-        """Wait for a message; return every one that has come completely, as UTF-8.
+        """Wait until something comes; return every message that is complete by now, as UTF-8.
+
+        That may be none: a part of a long one shows that the peer is there.
 
         Raises:
             Disconnected: the connection has ended, and all that came before was returned.

@@ -78,21 +78,20 @@ class WebSocket:
         await self._write(encode_texts(messages, masks))
 
     async def receive(self) -> list[bytes]:
-        """Wait for a message; return every one that has come completely, as valid UTF-8.
+        """Wait until something comes; return every message that is complete by now, as UTF-8.
+
+        That may be none: a part of a long one, or a ping, shows that the peer is there.
 
         Raises:
             Disconnected: the connection has ended, and all that came before was returned.
             ProtocolError: a broken or forbidden frame, likewise.
         """
-        while True:
-            if self._reader.error is not None:
-                raise self._reader.error
-            if self._reader.closed:
-                raise Disconnected(self._goodbye())
-            messages = self._reader.feed(await self._read())
-            await self._answer_ping()
-            if messages:
-                return messages
+        self._check_open()
+        messages = self._reader.feed(await self._read())
+        await self._answer_ping()
+        if not messages:
+            self._check_open()
+        return messages
 
     async def aclose(self) -> None:
         """Say goodbye if that is quick, then close the stream; never raises, also if cancelled."""
@@ -105,6 +104,12 @@ class WebSocket:
         finally:
             self._end = self._end or "this side closed the connection"
             await close_at_once(self._stream)
+
+    def _check_open(self) -> None:
+        if self._reader.error is not None:
+            raise self._reader.error
+        if self._reader.closed:
+            raise Disconnected(self._goodbye())
 
     async def _read(self) -> bytes:
         if self._received:

@@ -91,7 +91,7 @@ class Store:
             StorageError: it cannot be used.
         """
         self._owner = owner
-        directory = self._directory = StoreDirectory.open(self._path)
+        directory = self.lock()
         try:
             notes = list(directory.notices)
             journal, envelopes = self._open_queue(directory, notes)
@@ -109,6 +109,17 @@ class Store:
         except BaseException:
             self.close()
             raise
+
+    def lock(self) -> StoreDirectory:
+        """Take the directory, unless that is done; `close` gives it free.
+
+        Raises:
+            PersistenceInUse: another database or process holds it.
+            StorageError: it cannot be used.
+        """
+        if self._directory is None:
+            self._directory = StoreDirectory.open(self._path)
+        return self._directory
 
     # The queue.
 
