@@ -9,6 +9,7 @@ import anyio
 import anyio.lowlevel
 from tests.api.engine.dialogue import DEFAULT, HOST, Message, answer, push
 
+from firekeep.auth.source import CredentialSource
 from firekeep.config import Config
 from firekeep.driver import Driver
 from firekeep.engine.effects import Connect
@@ -16,9 +17,10 @@ from firekeep.net.memory import MemoryTransport, memory_pair
 from firekeep.net.transport import Transport
 from firekeep.types import TokenProvider
 from firekeep.url import parse_url
+from firekeep.write import Write
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.path import Path
-from firekeep_core.snap.value import export
+from firekeep_core.snap.value import export, from_python
 from firekeep_core.sync.event import KINDS, Event
 from firekeep_core.wire.chunk import Joiner, split
 
@@ -139,7 +141,8 @@ class World:
         self,
         *,
         config: Config | None = None,
-        auth: str | TokenProvider | None = None,
+        auth: str | TokenProvider | CredentialSource | None = None,
+        app_check: str | TokenProvider | None = None,
     ) -> None:
         self.clock = FrozenClock()
         self.net = Net()
@@ -147,6 +150,7 @@ class World:
             parse_url(f"https://{HOST}?ns=test"),
             Config() if config is None else config,
             auth=auth,
+            app_check=app_check,
             connector=self.net,
             clock=self.clock,
             chance=random.Random(1),
@@ -184,6 +188,11 @@ class Recorder:
 def at(text: str) -> Path:
     """Make a path."""
     return Path.from_wire(text)
+
+
+def put(driver: Driver, path: str, value: object) -> Write:
+    """Write a value."""
+    return driver.set(at(path), from_python(value))
 
 
 def listen(

@@ -14,6 +14,7 @@ from tests.api.storage.test_full_disk import no_file_grows_beyond
 from firekeep.config import Config
 from firekeep.engine.effects import Effect, Load, LoadWrites, StoreCache, StoreWrites, SwitchOwner
 from firekeep.engine.engine import Engine
+from firekeep.exceptions import StorageFull
 from firekeep.storage.inspection import Inspection
 from firekeep.storage.store import Store
 from firekeep.storing import Storing
@@ -104,6 +105,53 @@ async def test_what_one_user_keeps_is_not_stored_as_anothers(
 
     assert kept(tmp_path / "store") >= {("ada", "/hers"), ("bob", "/his")}
     assert ("ada", "/his") not in kept(tmp_path / "store")
+
+
+async def test_who_waits_for_the_disk_goes_on_when_the_database_is_left(
+    tmp_path: FilePath,
+) -> None:
+    bench = Bench(tmp_path / "store")
+    await bench.storing.open("ada")
+    done: list[bool] = []
+
+    async def wait() -> None:
+        await bench.storing.flush()
+        done.append(True)
+
+    async with anyio.create_task_group() as tasks:
+        bench.storing.start(tasks)
+        await settle()
+        bench.gate = anyio.Event()
+        bench.change_user("bob")
+        tasks.start_soon(wait)
+        await settle()
+        tasks.start_soon(bench.storing.close)
+        await settle()
+        tasks.start_soon(wait)
+        await settle()
+        assert done == []
+        bench.gate.set()
+        await settle()
+
+    assert done == [True, True]
+    await bench.storing.flush()
+
+
+async def test_who_waits_for_the_disk_is_told_that_it_is_full(tmp_path: FilePath) -> None:
+    bench = Bench(tmp_path / "store")
+    await bench.storing.open("ada")
+    async with anyio.create_task_group() as tasks:
+        bench.storing.start(tasks)
+        bench.keep_synced("/hers")
+        with no_file_grows_beyond(0), pytest.raises(StorageFull):
+            bench.change_user("bob")
+            await bench.storing.flush()
+        await bench.clock.advance(5)
+        await settle()
+        await bench.storing.flush()
+        await bench.storing.close()
+
+    assert ("ada", "/hers") in kept(tmp_path / "store")
 
 
 async def test_payloads_are_read_while_the_disk_takes_nothing(tmp_path: FilePath) -> None:

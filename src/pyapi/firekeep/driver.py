@@ -13,7 +13,7 @@ import anyio
 import anyio.abc
 
 from firekeep.auth.providers import as_source
-from firekeep.auth.source import Credential, CredentialChange, CredentialSource
+from firekeep.auth.source import CredentialSource
 from firekeep.callbacks import Callbacks
 from firekeep.clock import Clock, SystemClock
 from firekeep.config import Config
@@ -24,7 +24,6 @@ from firekeep.engine.effects import (
     Complete,
     Connect,
     Disconnect,
-    Effect,
     FetchToken,
     Load,
     LoadWrites,
@@ -34,7 +33,6 @@ from firekeep.engine.effects import (
     StoreCache,
     StoreWrites,
     SwitchOwner,
-    TokenKind,
     Wake,
 )
 from firekeep.engine.engine import DisconnectKind, Engine
@@ -43,12 +41,11 @@ from firekeep.engine.requests import Updates
 from firekeep.engine.transactions import Outcome
 from firekeep.exceptions import (
     DatabaseClosed,
-    FirekeepError,
-    NetworkUnavailable,
     UsageError,
     WriteCancelled,
 )
 from firekeep.gate import Gate
+from firekeep.identity import Identity
 from firekeep.pending import Pending
 from firekeep.push_id import RANDOM_BITS, PushIdGenerator
 from firekeep.status import CacheInfo, Status
@@ -134,7 +131,7 @@ class Driver:
         self._source = as_source(auth)
         self._app_check = as_source(app_check)
         self._directory: FilePath | None = None
-        self._unsubscribe: Callable[[], None] | None = None
+        self._identity: Identity | None = None
         self._connector = WebSocketConnector(url, config) if connector is None else connector
         self._clock: Clock = SystemClock() if clock is None else clock
         self._random = random.SystemRandom() if chance is None else chance
@@ -147,7 +144,6 @@ class Driver:
                 Wake: self._set_timer,
                 Connect: self._open_connection,
                 Disconnect: self._close_connection,
-                FetchToken: self._fetch_token,
                 StatusChanged: self._publish_status,
                 Report: _log,
             },
@@ -157,11 +153,6 @@ class Driver:
         self._group: anyio.abc.TaskGroup | None = None
         self._is_open = False
         self._is_entering = False
-        self._early: list[tuple[CredentialChange, Pending[None]]] = []
-        """What has happened to who is signed in while the database was being entered."""
-        self._fetches: dict[TokenKind, anyio.CancelScope] = {}
-        self._given: Credential | None = None
-        """The credential that made its user known, to be presented as that one."""
         self._is_offline_wanted = False
         self._connection: Connection | None = None
         self._timer = Timer(self._clock, self._wake)
@@ -203,14 +194,23 @@ class Driver:
         if self._group is not None or self._is_entering:
             raise UsageError("a database is entered once")
         self._is_entering = True
+        storing = self._storing
+        identity = self._identity = Identity(
+            self._source,
+            self._app_check,
+            self._engine,
+            self._lock,
+            self._delivery.perform,
+            self._clock,
+            lambda: None if storing is None else storing.flush(),
+        )
+        self._delivery.performers[FetchToken] = identity.fetch
         try:
-            await self._take_up()
+            await self._take_up(identity)
         except BaseException:
-            if self._unsubscribe is not None:
-                self._unsubscribe()
-            if self._storing is not None:
-                await self._storing.give_up()
-            self._replay_early()
+            identity.stop()
+            if storing is not None:
+                await storing.give_up()
             raise
         finally:
             self._is_entering = False
@@ -219,37 +219,24 @@ class Driver:
         self._group = group
         self._is_open = True
         group.start_soon(self._timer.run)
-        if self._storing is not None:
-            self._storing.start(group)
-        self._replay_early()
+        if storing is not None:
+            storing.start(group)
+        identity.start(group)
         if not self._is_offline_wanted:
             self.go_online()
         return self
 
-    async def _take_up(self) -> None:
+    async def _take_up(self, identity: Identity) -> None:
         """Take up what an earlier process left, as its user."""
         if self._storing is not None:
             # First: what is kept beside it, the credential too, belongs to whoever holds it.
             await self._storing.lock()
-        uid = None
-        if self._source is not None:
-            await self._source.restore(self._directory)
-            uid = self._source.uid
-            self._unsubscribe = self._source.on_change(self._credential_changed)
+        uid = await identity.restore(self._directory)
         self._engine.begin_as(uid)
         if self._storing is not None:
             await self._storing.open(uid)
             for write in self._engine.writes.values():
                 write.owner = self
-
-    def _replay_early(self) -> None:
-        early, self._early = self._early, []
-        for change, done in early:
-            waits = self._credential_changed(change)
-            if waits is None or self._group is None:
-                done.settle(None, None)
-            else:
-                self._group.start_soon(_pass_on, waits, done)
 
     async def __aexit__(
         self,
@@ -263,8 +250,8 @@ class Driver:
         with self._lock:
             self._is_open = False
             self._delivery.clear()
-        if self._unsubscribe is not None:
-            self._unsubscribe()
+        if self._identity is not None:
+            self._identity.stop()
         if self._storing is not None:
             await self._storing.close()
         with self._lock:
@@ -625,15 +612,6 @@ class Driver:
             self._connection.close()
             self._connection = None
 
-    def _fetch_token(self, effect: FetchToken) -> None:
-        if self._group is not None:
-            earlier = self._fetches.get(effect.kind)
-            if earlier is not None:
-                # Nobody waits for it any more, and it may never come.
-                earlier.cancel()
-            scope = self._fetches[effect.kind] = anyio.CancelScope()
-            self._group.start_soon(self._run_fetch_token, effect, scope)
-
     def _publish_status(self, effect: StatusChanged) -> None:
         if self._status_callbacks:
             self._status_callbacks.call(self.status)
@@ -665,75 +643,6 @@ class Driver:
                 except Exception:
                     logger.exception("internal error at the end of a connection")
 
-    async def _run_fetch_token(self, effect: FetchToken, scope: anyio.CancelScope) -> None:
-        with scope:
-            credential: Credential | None = None
-            error: Exception | None = None
-            try:
-                credential = await self._fetch(effect)
-            except FirekeepError as failure:
-                error = failure
-            # Whatever the user's provider raises is why there is no credential for now. Its kind
-            # alone: the text of a foreign error may hold anything.
-            except Exception as failure:  # noqa: BLE001
-                error = NetworkUnavailable(f"the provider raised {type(failure).__name__}")
-            self._fetched(effect, credential, error)
-
-    def _fetched(
-        self, effect: FetchToken, credential: Credential | None, error: Exception | None
-    ) -> None:
-        with self._lock:
-            now_s, wall_ms = self._clock.monotonic_s(), self._clock.wall_ms()
-            # A user's own function says only with the token whose it is.
-            if (
-                effect.kind == "auth"
-                and credential is not None
-                and credential.uid != self._engine.uid
-            ):
-                self._given = credential
-                self._delivery.perform(self._engine.change_user(credential.uid, now_s, wall_ms))
-                return
-            until = _monotonic(now_s, self._engine.overview.server_time_ms(wall_ms))
-            self._delivery.perform(
-                self._engine.token(
-                    effect.kind,
-                    effect.attempt,
-                    None if credential is None else credential.token,
-                    error,
-                    now_s,
-                    refresh_s=NEVER if credential is None else until(credential.refresh_ms),
-                    expires_s=NEVER if credential is None else until(credential.expires_ms),
-                )
-            )
-
-    async def _fetch(self, effect: FetchToken) -> Credential | None:
-        given, self._given = self._given, None
-        if effect.kind == "auth" and given is not None and not effect.force:
-            return given
-        source = self._source if effect.kind == "auth" else self._app_check
-        offset_ms = self._engine.overview.offset_ms
-        return None if source is None else await source.token(effect.force, offset_ms=offset_ms)
-
-    def _credential_changed(self, change: CredentialChange) -> Awaitable[None] | None:
-        """Go on as whoever is signed in; return what has to be awaited before all is done."""
-        with self._lock:
-            if self._is_entering:
-                done: Pending[None] = Pending()
-                self._early.append((change, done))
-                return done
-            if not self._is_open:
-                return None
-            now_s, wall_ms = self._clock.monotonic_s(), self._clock.wall_ms()
-            effects: list[Effect] = [StatusChanged()]
-            if change.kind in ("signed_in", "signed_out"):
-                effects = self._engine.change_user(change.uid, now_s, wall_ms, clear=change.clear)
-            elif change.kind == "refreshed":
-                effects = self._engine.refresh_token(now_s)
-            self._delivery.perform(effects)
-        if change.clear and self._storing is not None:
-            return self._storing.flush()
-        return None
-
     async def _run_task(
         self, function: Callable[..., Awaitable[object]], arguments: tuple[object, ...]
     ) -> None:
@@ -755,21 +664,6 @@ class Driver:
 
     def _sent(self) -> None:
         self._engine.sent(self._clock.monotonic_s())
-
-
-async def _pass_on(waits: Awaitable[None], done: Pending[None]) -> None:
-    """Let who waits for one thing go with the outcome of another."""
-    error: Exception | None = None
-    try:
-        await waits
-    except FirekeepError as failure:
-        error = failure
-    done.settle(None, error)
-
-
-def _monotonic(now_s: float, server_ms: int) -> Callable[[int | None], float]:
-    """Return what turns a time of the server's clock into one of the monotonic clock."""
-    return lambda at_ms: NEVER if at_ms is None else now_s + (at_ms - server_ms) / 1000
 
 
 def _log(effect: Report) -> None:
