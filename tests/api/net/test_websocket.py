@@ -256,6 +256,14 @@ async def test_a_ping_is_answered_although_no_message_came() -> None:
     assert {answer.opcode for answer in answers} == {Opcode.PONG}
 
 
+async def test_a_part_of_a_message_is_returned_as_a_sign_of_life() -> None:
+    frame = encode_text("hello")
+    socket = WebSocket(ScriptedStream(frame[:3], frame[3:]), is_client=True)
+
+    assert await socket.receive() == []
+    assert await socket.receive() == [b"hello"]
+
+
 async def test_messages_before_the_servers_goodbye_are_returned_first() -> None:
     goodbye = encode_control(CLOSE, struct.pack("!H", 1001) + b"moved")
     socket = WebSocket(ScriptedStream(encode_text("a") + goodbye), is_client=True)
