@@ -112,6 +112,10 @@ class DiskModel:
         self.ever_acknowledged |= {c.write_id for c in changes if isinstance(c, Acknowledged)}
         for change in changes:
             self._apply(change)
+        for query, record in list(self.tracked.items()):
+            if not (record.is_active or record.is_pinned or record.is_complete):
+                # Of no use to anybody, it is not there to learn of what comes later.
+                del self.tracked[query]
 
     def load(self, path: Path, params: QueryParams) -> CachedQuery:
         own = self.tracked.get((path, params))

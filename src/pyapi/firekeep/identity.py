@@ -12,12 +12,15 @@ from firekeep.auth.source import Credential, CredentialChange, CredentialSource
 from firekeep.clock import Clock
 from firekeep.engine.effects import Effect, FetchToken, StatusChanged, TokenKind
 from firekeep.engine.engine import Engine
+from firekeep.engine.session import LAPSE_MARGIN_S
 from firekeep.exceptions import FirekeepError, NetworkUnavailable
 from firekeep.pending import Pending
 from firekeep.timer import NEVER
 from firekeep.write import Write
 
 __all__ = ["Identity"]
+
+_LAPSING_PART = 0.1
 
 
 class Identity:
@@ -129,6 +132,7 @@ class Identity:
                     now_s,
                     refresh_s=NEVER if credential is None else until(credential.refresh_ms),
                     expires_s=NEVER if credential is None else until(credential.expires_ms),
+                    margin_s=_margin_s(credential),
                 )
             )
 
@@ -149,6 +153,20 @@ class Identity:
                 effects = self._engine.refresh_token(now_s)
             self._perform(effects)
         return self._stored() if change.clear else None
+
+
+def _margin_s(credential: Credential | None) -> float:
+    """Return how long before its end a credential counts as lapsed.
+
+    Of one that is good for seconds only, a part: else no refusal under it would be final.
+    """
+    if credential is None or credential.expires_ms is None:
+        return LAPSE_MARGIN_S
+    issued_s = credential.claims.get("iat")
+    if not isinstance(issued_s, int):
+        return LAPSE_MARGIN_S
+    lifetime_s = credential.expires_ms / 1000 - issued_s
+    return min(LAPSE_MARGIN_S, max(0.0, lifetime_s) * _LAPSING_PART)
 
 
 async def _pass_on(waits: Awaitable[None], done: Pending[None]) -> None:

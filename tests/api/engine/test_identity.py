@@ -25,6 +25,7 @@ def signed_in(
     *,
     expires_s: float = float("inf"),
     refresh_s: float = float("inf"),
+    margin_s: float = 10.0,
     disk: DiskModel | None = None,
 ) -> Dialogue:
     """Start as Ada, whose credential the server has taken.
@@ -36,7 +37,7 @@ def signed_in(
     if disk is not None:
         dialogue.open_disk("ada")
     dialogue.go_online()
-    give(dialogue, "token-1", expires_s=expires_s, refresh_s=refresh_s)
+    give(dialogue, "token-1", expires_s=expires_s, refresh_s=refresh_s, margin_s=margin_s)
     dialogue.greet()
     dialogue.answer(dialogue.last("gauth"), data={})
     return dialogue
@@ -48,6 +49,7 @@ def give(
     *,
     expires_s: float = float("inf"),
     refresh_s: float = float("inf"),
+    margin_s: float = 10.0,
 ) -> None:
     """Hand over the credential that was asked for last."""
     attempt = [effect for effect in dialogue.effects if isinstance(effect, FetchToken)][-1].attempt
@@ -60,6 +62,7 @@ def give(
             dialogue.now_s,
             refresh_s=refresh_s,
             expires_s=expires_s,
+            margin_s=margin_s,
         )
     )
 
@@ -115,7 +118,7 @@ def test_a_listen_refused_under_a_valid_credential_is_cancelled() -> None:
 
 
 def test_what_is_refused_under_a_credential_of_seconds_is_refused_for_good() -> None:
-    dialogue = signed_in(expires_s=110.0)
+    dialogue = signed_in(expires_s=110.0, margin_s=0.5)
     listener = dialogue.listen("/a", kinds=ALL_KINDS)
     write = dialogue.set("/b", 1)
 

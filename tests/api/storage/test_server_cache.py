@@ -428,5 +428,14 @@ def alike(one: CachedQuery, other: CachedQuery) -> bool:
     return one.is_complete == other.is_complete and one.node == other.node
 
 
+def test_a_query_that_is_of_no_use_learns_of_nothing() -> None:
+    history = CacheMachine()
+    history.begin()
+    history.pin(at("d"), DEFAULT, False)
+    history.assume(ROOT, EMPTY)
+    history.forget(at("a"), DEFAULT)
+    history.they_agree()
+
+
 TestCaches = CacheMachine.TestCase
 TestCaches.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

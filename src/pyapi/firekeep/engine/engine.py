@@ -32,7 +32,7 @@ from firekeep.engine.requests import (
     WriteKind,
     check_size,
 )
-from firekeep.engine.session import Session
+from firekeep.engine.session import LAPSE_MARGIN_S, Session
 from firekeep.engine.transactions import Function, Transaction, Transactions
 from firekeep.exceptions import (
     DatabaseClosed,
@@ -471,15 +471,24 @@ class Engine(Generic[WriteT]):
         *,
         refresh_s: float = _NEVER,
         expires_s: float = _NEVER,
+        margin_s: float = LAPSE_MARGIN_S,
     ) -> list[Effect]:
         """Take the credential that a `FetchToken` asked for, or why there is none.
 
         `refresh_s` is when to ask for the next one, `expires_s` when the server takes it no more,
-        both by the monotonic clock.
+        both by the monotonic clock; `margin_s` before that a refusal may be for want of it.
         """
         out: list[Effect] = []
         self._session.token(
-            kind, attempt, token, error, now_s, out, refresh_s=refresh_s, expires_s=expires_s
+            kind,
+            attempt,
+            token,
+            error,
+            now_s,
+            out,
+            refresh_s=refresh_s,
+            expires_s=expires_s,
+            margin_s=margin_s,
         )
         if error is not None:
             self._exchange.last_error = error

@@ -23,7 +23,7 @@ from firekeep.status import AuthState, ConnectionState
 from firekeep.url import DatabaseUrl, read_address
 from firekeep_core.wire.message import Handshake, Response
 
-__all__ = ["CredentialRequest", "Interrupt", "Phase", "Session"]
+__all__ = ["LAPSE_MARGIN_S", "CredentialRequest", "Interrupt", "Phase", "Session"]
 
 Phase = Literal["disconnected", "fetching", "connecting", "authenticating", "ready"]
 """``fetching``: credentials, before the connection is opened; ``connecting``: until the server's
@@ -48,9 +48,7 @@ _INVALID_TOKENS_BEFORE_WARNING = 3
 _REDIRECTS_IN_A_ROW = 5
 _NEVER = float("inf")
 # So close to its end a credential counts as lapsed: clocks differ, and messages take their time.
-_LAPSE_MARGIN_S = 10.0
-# Of one that is good for a moment only, no more than this part.
-_LAPSE_MARGIN = 0.1
+LAPSE_MARGIN_S = 10.0
 # A clock that is off by so much is the likely cause of a credential that is refused.
 _SKEW_WORTH_TELLING_MS = 60_000
 # What push ids can hold: some time in the year 10889.
@@ -77,6 +75,7 @@ class _Credential:
         "has_provider",
         "is_fetching",
         "lapses_s",
+        "margin_s",
         "refresh_s",
         "request",
         "state",
@@ -90,17 +89,13 @@ class _Credential:
         """When the server takes it no more, on the monotonic clock."""
         self.lapses_s = _NEVER
         """When it may take that one no more which it has: the last that it has said yes to."""
+        self.margin_s = LAPSE_MARGIN_S
         self.refresh_s = _NEVER
         """When another one is to be asked for, likewise."""
         self.force = False
         self.is_fetching = False
         self.request: CredentialRequest | None = None
         self.state: AuthState = "pending" if has_provider else "signed_out"
-
-    def lapse_s(self, now_s: float) -> float:
-        """Return when one that is taken now counts as lapsed."""
-        margin_s = min(_LAPSE_MARGIN_S, _LAPSE_MARGIN * max(0.0, self.expires_s - now_s))
-        return self.expires_s - margin_s
 
     def forget(self) -> None:
         """Have no token, and know nothing of one."""
@@ -251,11 +246,12 @@ class Session:
         *,
         refresh_s: float = _NEVER,
         expires_s: float = _NEVER,
+        margin_s: float = LAPSE_MARGIN_S,
     ) -> None:
         """Take a credential that was asked for; None is to be nobody.
 
         `refresh_s` and `expires_s` are times of the monotonic clock, as far as that of the server
-        is known: the handshake puts them right.
+        is known: the handshake puts them right. `margin_s` before its end it counts as lapsed.
         """
         credential = self._credentials[kind]
         if attempt != self._attempt or not credential.is_fetching:
@@ -273,12 +269,13 @@ class Session:
         credential.force = False
         credential.refresh_s = refresh_s
         credential.expires_s = expires_s
+        credential.margin_s = margin_s
         if self.is_open:
             # A refresh: the session goes on, and nothing is listened to again (I-98).
             if is_new:
-                self._present(kind, credential, now_s, out)
+                self._present(kind, credential, out)
             else:
-                credential.lapses_s = credential.lapse_s(now_s)
+                credential.lapses_s = expires_s - margin_s
             return
         credential.lapses_s = _NEVER
         if token is None:
@@ -348,7 +345,7 @@ class Session:
         credential.force = False
         credential.state = "signed_out" if token is None else "pending"
         if self.is_open:
-            self._present(kind, credential, now_s, out)
+            self._present(kind, credential, out)
         elif was_fetching:
             self._connect_if_fetched(now_s, out)
 
@@ -381,7 +378,7 @@ class Session:
             credential.refresh_s -= later_s
             credential.expires_s -= later_s
             if credential.token is not None:
-                self._present(kind, credential, now_s, out)
+                self._present(kind, credential, out)
         self._become_ready()
 
     def answered(
@@ -536,11 +533,9 @@ class Session:
         self._deadline_s = now_s + self._config.connect_timeout_s
         out.append(Connect(self._host, self._last_session))
 
-    def _present(
-        self, kind: TokenKind, credential: _Credential, now_s: float, out: list[Effect]
-    ) -> None:
+    def _present(self, kind: TokenKind, credential: _Credential, out: list[Effect]) -> None:
         token = credential.token
-        request = CredentialRequest(kind, token, credential.lapse_s(now_s))
+        request = CredentialRequest(kind, token, credential.expires_s - credential.margin_s)
         credential.request = request
         if kind == "auth":
             action = "unauth" if token is None else "auth" if _is_jwt(token) else "gauth"
