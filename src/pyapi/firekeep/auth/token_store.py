@@ -26,8 +26,9 @@ FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 class TokenStore(Protocol):
     """Keeps one text, which is a secret.
 
-    All of it is called in a worker thread, one call at a time, and may block. A failure that is
-    not a `StorageError` is taken for one.
+    All of it is called in a worker thread, one call at a time, and may block: whoever signs in or
+    out waits for it, a fresh token does not, and a program that ends waits for 5 seconds at most.
+    A failure that is not a `StorageError` is taken for one.
 
     Example::
 
