@@ -76,6 +76,11 @@ class Keeper:
         """As in `CredentialSource`."""
         return None if self._user is None else self._user.uid
 
+    @property
+    def is_rejected(self) -> bool:
+        """Whether the service has refused whoever is signed in: they have to sign in again."""
+        return self._rejection is not None
+
     # What is kept.
 
     async def restore(self, directory: Path | None = None) -> None:

@@ -108,13 +108,16 @@ class Auth:
     async def sign_in_anonymously(self) -> User:
         """Sign in without anything; whoever is signed in anonymously stays the same user.
 
+        Unless the service has rejected that user, who has no way to sign in again: then this is
+        another one.
+
         Example::
 
             user = await auth.sign_in_anonymously()
         """
         await self._keeper.restore()
         user = self._keeper.user
-        if user is not None and user.is_anonymous:
+        if user is not None and user.is_anonymous and not self._keeper.is_rejected:
             return user
         return await self._keeper.adopt(await self._service.sign_up())
 
