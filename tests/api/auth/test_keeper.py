@@ -368,6 +368,38 @@ async def test_whoever_signs_in_is_told_of_with_whoever_was_there() -> None:
     assert scene.users == [ada, bob, None]
 
 
+async def test_whoever_signs_in_once_more_is_told_of_once_more() -> None:
+    scene = Scene()
+    ada = await scene.sign_in()
+    scene.fail_with(auth_error("USER_DISABLED"))
+    with pytest.raises(CredentialRejected):
+        await scene.keeper.token(force=True)
+
+    await scene.sign_in()
+    await scene.sign_in()
+
+    assert scene.users == [ada, ada, ada]
+
+
+async def test_a_disk_that_hangs_keeps_nobody_from_hearing_of_the_user() -> None:
+    scene = Scene()
+    is_cleared = anyio.Event()
+    heard: list[User | None] = []
+
+    async def hear(user: User | None) -> None:
+        heard.append(user)
+
+    scene.keeper.on_user(hear)
+    await scene.sign_in()
+    scene.keeper.on_change(lambda change: is_cleared.wait())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(scene.keeper.drop)
+        await anyio.wait_all_tasks_blocked()
+
+        assert heard == scene.users == [User("ada"), None]
+        is_cleared.set()
+
+
 async def test_signing_out_twice_is_signing_out_once() -> None:
     scene = Scene()
     await scene.sign_in()

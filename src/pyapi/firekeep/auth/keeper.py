@@ -175,13 +175,16 @@ class Keeper:
         previous = None if old is None else old.uid
         results = self._changes.call(CredentialChange(kind, self.uid, previous, clear))
         is_awaited = kind in ("signed_in", "signed_out")
-        return _Change(results if is_awaited else [], old != self._user)
+        return _Change(results if is_awaited else [], kind == "signed_in" or old != self._user)
 
     async def _tell(self, change: "_Change") -> None:
-        """Wait for those who were called, and call whoever is interested in the user."""
-        await wait_for(change.results)
+        """Call whoever is interested in the user, and wait for all who were called.
+
+        For databases last, which wait for a disk: that is to keep nobody from hearing.
+        """
         if change.is_of_user:
             await wait_for(self._watchers.call(self._user))
+        await wait_for(change.results)
 
     # Fresh tokens.
 
