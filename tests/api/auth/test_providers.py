@@ -108,6 +108,26 @@ async def test_a_token_of_another_kind_is_nobodys_and_has_no_end() -> None:
     assert await source.token(force=True) == Credential("owner")
 
 
+async def test_a_mock_token_of_the_official_sdks_never_ends() -> None:
+    mock = unsigned_token({"sub": "ada", "iat": 0, "exp": 3600})
+
+    for source in (StaticToken(mock), Provider(mock).source):
+        for force in (False, True):
+            found = await source.token(force)
+
+            assert found is not None
+            assert (found.uid, found.expires_ms, found.refresh_ms) == ("ada", None, None)
+
+
+async def test_a_signed_token_is_no_mock_token() -> None:
+    claims = unsigned_token({"sub": "ada", "iat": 0, "exp": 3600}).split(".")[1]
+
+    found = await StaticToken(f"e30.{claims}.signature").token()
+
+    assert found is not None
+    assert found.expires_ms == HOUR_MS
+
+
 async def test_an_only_token_is_given_again_until_its_time_is_over() -> None:
     now_ms = EXPIRES_MS - 1
     source = StaticToken(token(), now_ms=lambda: now_ms)

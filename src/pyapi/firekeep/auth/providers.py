@@ -16,7 +16,7 @@ from firekeep.auth.source import ChangeKind, Credential, CredentialChange, Crede
 from firekeep.auth.user import User
 from firekeep.exceptions import CredentialRejected, InvalidArgument
 from firekeep.types import TokenProvider
-from firekeep.web_token import read_claims
+from firekeep.web_token import read_claims, read_header
 
 __all__ = ["ProvidedToken", "StaticToken", "as_source", "emulator_owner", "token_provider"]
 
@@ -209,6 +209,9 @@ def _credential(token: str, chance: float) -> Credential:
     claims = read_claims(token) or {}
     user = User.from_claims(claims)
     expires_s, issued_s = claims.get("exp"), claims.get("iat")
+    if issued_s == 0 and (read_header(token) or {}).get("alg") == "none":
+        # A mock token of the official SDKs, which for an emulator never ends.
+        expires_s = None
     expires_ms = expires_s * 1000 if isinstance(expires_s, int) else None
     refresh_ms = None
     if expires_ms is not None:
