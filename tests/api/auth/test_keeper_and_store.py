@@ -1,5 +1,6 @@
 """What the keeper of tokens stores, and what it finds stored."""
 
+import traceback
 from pathlib import Path
 
 import anyio
@@ -259,12 +260,18 @@ async def test_a_fresh_token_that_cannot_be_stored_is_good_all_the_same(
     assert "could not be stored" in caplog.text
 
 
-async def test_a_foreign_failure_is_one_of_storage_and_not_quoted() -> None:
+@pytest.mark.parametrize("action", ["restore", "sign in", "sign out"])
+async def test_a_foreign_failure_is_one_of_storage_and_not_quoted(action: str) -> None:
     store = Broken()
     scene = Scene(store)
-    store.error = RuntimeError("secret of a vault")
+    store.error = RuntimeError("cannot keep token-of-ada")
+    calls = {
+        "restore": scene.keeper.restore,
+        "sign in": scene.sign_in,
+        "sign out": scene.keeper.drop,
+    }
 
     with pytest.raises(StorageError, match="RuntimeError") as caught:
-        await scene.keeper.restore()
+        await calls[action]()
 
-    assert "secret" not in str(caught.value)
+    assert "token-of-ada" not in "".join(traceback.format_exception(caught.value))

@@ -110,8 +110,8 @@ class Keeper:
             text = await anyio.to_thread.run_sync(store.load)
         except StorageError:
             raise
-        except Exception as error:
-            raise store_failure(error) from error
+        except Exception as error:  # noqa: BLE001
+            raise store_failure(error) from None
         try:
             return None if text is None else Grant.from_text(text, self._owner)
         except CorruptRecord as error:

@@ -28,7 +28,8 @@ class TokenStore(Protocol):
 
     All of it is called in a worker thread, one call at a time, and may block: whoever signs in or
     out waits for it, a fresh token does not, and a program that ends waits for 5 seconds at most.
-    A failure that is not a `StorageError` is taken for one.
+    A failure that is not a `StorageError` is taken for one, without its text, which might hold
+    what is secret.
 
     Example::
 
@@ -103,8 +104,11 @@ class FileTokenStore:
                 return file.read()
         except FileNotFoundError:
             return None
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise StorageError(f"cannot read {self.path}: {_reason(error)}") from error
+        except UnicodeDecodeError:
+            # Without that error, which holds all of it.
+            raise StorageError(f"cannot read {self.path}: it is no text") from None
 
     def save(self, text: str) -> None:
         """Replace the file; when this returns it is on the disk.
@@ -239,7 +243,8 @@ class _Keyring:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, self._errors.KeyringError):
-            raise StorageError(f"the keyring cannot be used: {type(error).__name__}") from error
+            # Its kind alone: the text may hold what was to be kept.
+            raise StorageError(f"the keyring cannot be used: {type(error).__name__}") from None
 
     def get(self, name: str) -> str:
         """Return a secret; empty if there is none."""
@@ -255,5 +260,5 @@ class _Keyring:
             self._module.delete_password(self._service, name)
 
 
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__
