@@ -1,5 +1,6 @@
 """Tokens, functions and emulators as sources of credentials."""
 
+import traceback
 from typing import Any
 
 import anyio
@@ -18,7 +19,7 @@ from firekeep.auth import (
 )
 from firekeep.auth.providers import as_source, token_provider
 from firekeep.emulator import unsigned_token
-from firekeep.exceptions import CredentialRejected, InvalidArgument
+from firekeep.exceptions import CredentialRejected, InvalidArgument, NetworkUnavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -188,18 +189,33 @@ async def test_a_function_that_gives_a_stale_token_is_asked_ever_less_often() ->
 
 
 async def test_a_function_that_fails_has_its_last_token_used_while_that_is_good() -> None:
-    provider = Provider(token(), OSError("secret"))
+    provider = Provider(token(), NetworkUnavailable("the server is away"))
     first = await provider.ask()
 
     provider.now_ms = REFRESH_MS
     held = await provider.ask()
     assert (held.token, held.refresh_ms) == (first.token, REFRESH_MS + 30_000)
-    with pytest.raises(OSError, match="secret"):
+    with pytest.raises(NetworkUnavailable, match="is away"):
         await provider.ask(force=True)
     provider.now_ms = EXPIRES_MS
-    with pytest.raises(OSError, match="secret"):
+    with pytest.raises(NetworkUnavailable, match="is away"):
         await provider.ask()
     assert provider.source.uid == "ada"
+
+
+async def test_what_a_function_says_of_its_failure_is_not_shown(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    provider = Provider(token(), RuntimeError("GET https://example.com?key=secret failed"))
+    await provider.ask()
+    await provider.ask()
+
+    with pytest.raises(NetworkUnavailable) as caught:
+        await provider.ask(force=True)
+
+    assert str(caught.value) == "the token provider failed: RuntimeError"
+    shown = [*traceback.format_exception(caught.value), caplog.text]
+    assert not any("secret" in text for text in shown)
 
 
 async def test_a_function_that_gives_something_else_is_refused_and_it_is_not_shown() -> None:
@@ -207,6 +223,14 @@ async def test_a_function_that_gives_something_else_is_refused_and_it_is_not_sho
         await Provider(b"secret").ask()
 
     assert "secret" not in str(caught.value)
+
+
+async def test_a_function_that_is_not_asynchronous_is_refused_and_its_token_not_shown() -> None:
+    def provide(force_refresh: bool, /) -> str:
+        return "secret"
+
+    with pytest.raises(InvalidArgument, match="asynchronous: not str"):
+        await ProvidedToken(provide).token()  # type: ignore[arg-type]
 
 
 async def test_a_call_that_never_returns_holds_up_no_other() -> None:

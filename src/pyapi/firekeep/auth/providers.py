@@ -4,17 +4,21 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from inspect import isawaitable
 from pathlib import Path
 from types import MappingProxyType
 
 import anyio.lowlevel
 
 from firekeep.auth.callbacks import Callbacks
+from firekeep.auth.checked import CheckedSource, own_errors
 from firekeep.auth.clock import wall_ms
 from firekeep.auth.refresh import refresh_at_ms, retry_at_ms
+from firekeep.auth.service_account import ServiceAccount
 from firekeep.auth.source import ChangeKind, Credential, CredentialChange, CredentialSource
 from firekeep.auth.user import User
-from firekeep.exceptions import CredentialRejected, InvalidArgument
+from firekeep.auth.users import Auth
+from firekeep.exceptions import CredentialRejected, FirekeepError, InvalidArgument
 from firekeep.types import TokenProvider
 from firekeep.web_token import read_claims, read_header
 
@@ -110,18 +114,27 @@ class ProvidedToken:
     ) -> Credential | None:
         """Ask the function, each time: a call that never returns must not hold up the next.
 
+        If it fails while the last token is still good, that is returned.
+
         Raises:
-            Exception: whatever it raises, unless the last token is still good.
+            FirekeepError: whatever of the kind it raises.
+            NetworkUnavailable: it raises anything else, whose type is named and nothing more.
+            InvalidArgument: it returns something else than a text or None.
         """
         now_ms = self._now_ms() + (offset_ms or 0)
         try:
-            token = await self._provide(force)
-        except Exception as error:
+            with own_errors("the token provider"):
+                answer: object = self._provide(force)
+                if not isawaitable(answer):
+                    raise InvalidArgument(
+                        f"a token provider is asynchronous: not {type(answer).__name__}"
+                    )
+                token = await answer
+        except FirekeepError as error:
             held = self._credential
             if force or held is None or now_ms >= (held.expires_ms or 0):
                 raise
-            # Its kind alone: the text of a foreign error may hold anything.
-            logger.warning("no fresh token: %s", type(error).__name__)
+            logger.warning("no fresh token: %s", error)
             self._credential = self._postponed(held, now_ms)
             return self._credential
         if not (token is None or isinstance(token, str)):
@@ -167,6 +180,9 @@ class ProvidedToken:
         return replace(held, refresh_ms=again_ms)
 
 
+OURS = (Auth, CheckedSource, ProvidedToken, ServiceAccount, StaticToken)
+
+
 def emulator_owner() -> StaticToken:
     """Return the credential with which an emulator lets one do everything.
 
@@ -183,8 +199,10 @@ def as_source(auth: str | TokenProvider | CredentialSource | None) -> Credential
     Raises:
         InvalidArgument: it can be none.
     """
-    if auth is None or isinstance(auth, CredentialSource):
+    if auth is None or isinstance(auth, OURS):
         return auth
+    if isinstance(auth, CredentialSource):
+        return CheckedSource(auth)
     if isinstance(auth, str):
         return StaticToken(auth)
     if callable(auth):

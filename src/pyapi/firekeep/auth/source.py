@@ -24,7 +24,10 @@ class Credential:
     token: str = field(repr=False)
     """A JSON Web Token, which goes by ``auth``, or anything else, which goes by ``gauth``."""
     uid: str | None = None
-    """Whose writes are sent under it; None where it is nobody's, as an administrator's."""
+    """Whose writes are sent under it; None where it is nobody's, as an administrator's.
+
+    That of its source, where that has one: it is not read from the token.
+    """
     expires_ms: int | None = None
     """When the server takes it no more, by the server's clock in ms since 1970; None: unknown."""
     refresh_ms: int | None = None
@@ -80,14 +83,15 @@ class CredentialSource(Protocol):
         A token that is about to expire is replaced first; if that fails while it is still good,
         it is returned with a later `Credential.refresh_ms`. `force`: the last one was refused, get
         another. `offset_ms` is the server's clock minus this machine's, where that is known.
-        However many ask at a time, the service is asked once. What is returned belongs to `uid`.
-        To be cancelled while waiting changes nothing.
+        However many ask at a time, the service is asked once. What is returned belongs to `uid`:
+        while that is not None, a credential that has another, or none, is taken for a mistake, and
+        so is None. To be cancelled while waiting changes nothing.
 
         Raises:
             NetworkUnavailable: the service cannot be reached; the user is still known: retry.
             CredentialRejected: the user has to sign in again; `on_change` tells when that has
                 happened. To ask again meanwhile is cheap: the service is asked ever less often.
-            Exception: whatever a user's own function raises; treat it as `NetworkUnavailable`.
+            Exception: anything else is taken for `NetworkUnavailable`; its text is shown nowhere.
         """
         ...
 
