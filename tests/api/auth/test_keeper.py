@@ -94,6 +94,25 @@ async def test_a_token_that_is_stale_when_it_comes_is_given_all_the_same() -> No
     assert len(scene.asked) == 1
 
 
+async def test_tokens_that_are_stale_when_they_come_are_asked_for_ever_less_often() -> None:
+    scene = Scene()
+    await scene.sign_in()
+    offset_ms = 55 * MINUTE_MS
+    delays_s: list[float] = []
+
+    for _ in range(3):
+        for _ in range(3):
+            found = await scene.keeper.token(offset_ms=offset_ms)
+        assert found is not None
+        assert found.refresh_ms is not None
+        delay_ms = found.refresh_ms - offset_ms - scene.now_ms
+        delays_s.append(delay_ms / 1000)
+        scene.now_ms += delay_ms
+
+    assert delays_s == [30, 60, 120]
+    assert len(scene.asked) == 3
+
+
 async def test_a_token_that_was_refused_is_replaced_however_good_it_seems() -> None:
     scene = Scene()
     await scene.sign_in()

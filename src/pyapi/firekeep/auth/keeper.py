@@ -250,7 +250,7 @@ class Keeper:
         try:
             tokens = await self._refresh_tokens(grant.tokens.refresh_token)
             if self._grant is grant:
-                await self._take(grant, tokens)
+                await self._take(grant, tokens, now_ms)
         except (AuthError, NetworkUnavailable) as error:
             flight.error = error
             if self._grant is grant:
@@ -261,11 +261,16 @@ class Keeper:
                 self._flight = None
             flight.is_over.set()
 
-    async def _take(self, grant: Grant, tokens: Tokens) -> None:
+    async def _take(self, grant: Grant, tokens: Tokens, now_ms: int) -> None:
         fresh = Grant.received(tokens, self._now_ms())
         if fresh.user.uid != grant.user.uid:
             raise AuthError("UNEXPECTED_ANSWER", "the service sent the token of another user")
+        failures = self._failures
         change = self._switch(fresh, "refreshed")
+        if self._refresh_ms <= now_ms:
+            # By the clock of whoever asks it is stale already, and so would the next one be.
+            self._failures = failures + 1
+            self._refresh_ms = retry_at_ms(self._failures, now_ms, fresh.expires_ms, self._chance())
         # Nobody waits for that: until it is done, the token in the store leads to another one.
         self._save(_unsaved)
         await self._tell(change)

@@ -81,8 +81,8 @@ class CredentialSource(Protocol):
         """Return a credential that is good now; None: nobody is signed in, and that is on purpose.
 
         A token that is about to expire is replaced first; if that fails while it is still good,
-        it is returned with a later `Credential.refresh_ms`. `force`: the last one was refused, get
-        another. `offset_ms` is the server's clock minus this machine's, where that is known.
+        it is returned with a later `Credential.refresh_ms`, and so is one that is about to expire
+        when it comes. `force`: the last one was refused, get another. `offset_ms` is the server's clock minus this machine's, where that is known.
         However many ask at a time, the service is asked once. What is returned belongs to `uid`:
         while that is not None, a credential that has another, or none, is taken for a mistake, and
         so is None. To be cancelled while waiting changes nothing.
