@@ -129,6 +129,17 @@ async def test_a_signed_token_is_no_mock_token() -> None:
     assert found.expires_ms == HOUR_MS
 
 
+def test_a_token_that_ends_at_no_time_is_refused_at_once() -> None:
+    with pytest.raises(InvalidArgument, match="expires_ms"):
+        StaticToken(unsigned_token({"sub": "ada", "exp": 10**400}))
+
+
+async def test_a_token_that_began_at_no_time_lives_for_an_hour() -> None:
+    claims = {"sub": "ada", "iat": 10**400, "exp": EXPIRES_MS // 1000}
+
+    assert (await Provider(unsigned_token(claims)).ask()).refresh_ms == REFRESH_MS
+
+
 async def test_an_only_token_is_given_again_until_its_time_is_over() -> None:
     now_ms = EXPIRES_MS - 1
     source = StaticToken(token(), now_ms=lambda: now_ms)

@@ -12,7 +12,7 @@ import anyio.lowlevel
 
 from firekeep.auth.callbacks import Callbacks
 from firekeep.auth.checked import CheckedSource, own_errors
-from firekeep.auth.clock import wall_ms
+from firekeep.auth.clock import is_time_ms, wall_ms
 from firekeep.auth.refresh import refresh_at_ms, retry_at_ms
 from firekeep.auth.service_account import ServiceAccount
 from firekeep.auth.source import ChangeKind, Credential, CredentialChange, CredentialSource
@@ -232,9 +232,11 @@ def _credential(token: str, chance: float) -> Credential:
         expires_s = None
     expires_ms = expires_s * 1000 if isinstance(expires_s, int) else None
     refresh_ms = None
-    if expires_ms is not None:
-        lifetime_ms = expires_ms - issued_s * 1000 if isinstance(issued_s, int) else HOUR_MS
-        refresh_ms = refresh_at_ms(expires_ms - lifetime_ms, expires_ms, chance)
+    if is_time_ms(expires_ms):
+        issued_ms = issued_s * 1000 if isinstance(issued_s, int) else None
+        if not is_time_ms(issued_ms):
+            issued_ms = expires_ms - HOUR_MS
+        refresh_ms = refresh_at_ms(issued_ms, expires_ms, chance)
     return Credential(
         token,
         None if user is None else user.uid,

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
+from firekeep.auth.clock import is_time_ms
+from firekeep.exceptions import InvalidArgument
+
 __all__ = ["ChangeKind", "Credential", "CredentialChange", "CredentialSource"]
 
 ChangeKind = Literal["signed_in", "signed_out", "refreshed", "rejected"]
@@ -15,6 +18,10 @@ another token of the same user; ``rejected``: the user is known, but has to sign
 @dataclass(frozen=True, slots=True)
 class Credential:
     """What is presented to the server, and what is known about it.
+
+    Raises:
+        InvalidArgument: the token or the uid is no text, or a time is not an integer of ms since
+            1970, at once.
 
     Example::
 
@@ -34,6 +41,18 @@ class Credential:
     """When to ask for the next one, by the same clock; None: not before this one is refused."""
     claims: Mapping[str, object] = field(default_factory=dict[str, object], repr=False)
     """What the token says of its user; empty where it cannot be read."""
+
+    def __post_init__(self) -> None:
+        """Refuse what would fail only where it is used; a token is not shown."""
+        if not isinstance(self.token, str):
+            raise InvalidArgument(f"the token is a text, not {type(self.token).__name__}")
+        if not isinstance(self.uid, str | None):
+            raise InvalidArgument(f"the uid is a text or None, not {type(self.uid).__name__}")
+        for name, value in (("expires_ms", self.expires_ms), ("refresh_ms", self.refresh_ms)):
+            if value is not None and not is_time_ms(value):
+                # An integer may have more digits than can be written.
+                shown = "a larger number" if isinstance(value, int) else f"{value!r:.60}"
+                raise InvalidArgument(f"{name} is an integer of ms since 1970 or None, not {shown}")
 
 
 @dataclass(frozen=True, slots=True)
