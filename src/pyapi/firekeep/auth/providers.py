@@ -78,6 +78,9 @@ class StaticToken:
 class ProvidedToken:
     """What a user's own function gives; `uid` is that of the last token, as far as it says so.
 
+    None is to be nobody until the database connects the next time, when the function is asked
+    again. Before its first answer nobody is known either, also after a restart.
+
     Example::
 
         async def provide(force_refresh: bool) -> str | None:
