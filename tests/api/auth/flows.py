@@ -65,6 +65,22 @@ async def an_anonymous_user_stays_the_same_until_they_sign_out(service: Service)
     assert other.uid != user.uid
 
 
+async def an_anonymous_user_who_is_rejected_is_followed_by_another(service: Service) -> None:
+    store = MemoryTokenStore()
+    auth, elsewhere = service.auth(store), service.auth(store)
+    user = await elsewhere.sign_in_anonymously()
+    await auth.restore()
+    await elsewhere.delete()
+    with pytest.raises(CredentialRejected):
+        await auth.token(force=True)
+
+    other = await auth.sign_in_anonymously()
+
+    assert other.is_anonymous
+    assert other.uid != user.uid
+    assert await auth.token() is not None
+
+
 async def a_user_signs_up_out_and_in(service: Service) -> None:
     auth = service.auth()
 
@@ -282,6 +298,7 @@ Flow = Callable[[Service], Awaitable[None]]
 
 FLOWS: list[Flow] = [
     an_anonymous_user_stays_the_same_until_they_sign_out,
+    an_anonymous_user_who_is_rejected_is_followed_by_another,
     a_user_signs_up_out_and_in,
     a_wrong_password_signs_nobody_in,
     what_makes_no_account_says_why,

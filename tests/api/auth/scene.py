@@ -1,13 +1,15 @@
 """A keeper of tokens with a clock, a service and a store that are in the test's hand."""
 
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
+import anyio.to_thread
 
 from firekeep.auth.grant import Grant, Tokens
 from firekeep.auth.keeper import Keeper
-from firekeep.auth.source import CredentialChange
+from firekeep.auth.source import Credential, CredentialChange
 from firekeep.auth.token_store import MemoryTokenStore, TokenStore
 from firekeep.auth.user import User
 from firekeep.emulator import unsigned_token
@@ -17,6 +19,46 @@ START_MS = 1_700_000_000_500
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 OWNER = "this app"
+
+
+class HeldStore(MemoryTokenStore):
+    """A store that can be made to wait, or fail, while it takes what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.error: Exception | None = None
+        self.texts: list[str] = []
+        self._is_let = threading.Event()
+        self._is_let.set()
+        self._begun = threading.Semaphore(0)
+        self._ended = threading.Semaphore(0)
+
+    def save(self, text: str) -> None:
+        """Keep `text`, or fail."""
+        self._begun.release()
+        assert self._is_let.wait(10)
+        if self.error is None:
+            super().save(text)
+            self.texts.append(text)
+        self._ended.release()
+        if self.error is not None:
+            raise self.error
+
+    def hold(self) -> None:
+        """Take nothing from here on."""
+        self._is_let.clear()
+
+    def let(self) -> None:
+        """Take what has been given, and whatever comes."""
+        self._is_let.set()
+
+    async def has_begun(self) -> None:
+        """Wait until it is given one more text."""
+        assert await anyio.to_thread.run_sync(self._begun.acquire, True, 10)
+
+    async def has_ended(self) -> None:
+        """Wait until it has taken or refused one more text."""
+        assert await anyio.to_thread.run_sync(self._ended.acquire, True, 10)
 
 
 class Scene:
@@ -76,3 +118,10 @@ class Scene:
             self.arrived.set()
             await self.released.wait()
         return await self.answer(refresh_token)
+
+
+async def credential(scene: Scene, force: bool = False) -> Credential:
+    """Return the credential of whoever is signed in."""
+    found = await scene.keeper.token(force)
+    assert found is not None
+    return found

@@ -31,8 +31,9 @@ def test_times_are_the_servers_and_its_clock_is_noted() -> None:
     assert received.offset_ms == 100_500
 
 
-def test_a_token_without_times_is_good_for_an_hour_from_now() -> None:
-    received = Grant.received(tokens(), NOW_MS)
+@pytest.mark.parametrize("claims", [{}, {"iat": True, "exp": "soon"}, {"iat": 10**400}])
+def test_a_token_without_times_is_good_for_an_hour_from_now(claims: dict[str, object]) -> None:
+    received = Grant.received(tokens(**claims), NOW_MS)
 
     assert (received.issued_ms, received.expires_ms) == (NOW_MS, NOW_MS + 3_600_000)
 
@@ -101,6 +102,7 @@ def spoiled(name: str, value: object) -> str:
         spoiled("refresh_token", ""),
         spoiled("refresh_token", 5),
         spoiled("expires_ms", "soon"),
+        spoiled("expires_ms", 10**400),
         "[" * 100_000,
     ],
 )

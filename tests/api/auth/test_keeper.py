@@ -2,22 +2,18 @@
 
 import logging
 from dataclasses import replace
-from pathlib import Path
 
 import anyio
 import pytest
-from tests.api.auth.scene import HOUR_MS, MINUTE_MS, START_MS, Scene
+from tests.api.auth.scene import HOUR_MS, MINUTE_MS, START_MS, HeldStore, Scene, credential
 
 from firekeep.auth.grant import Tokens
 from firekeep.auth.source import Credential, CredentialChange
-from firekeep.auth.token_store import FileTokenStore, MemoryTokenStore
 from firekeep.auth.user import User
 from firekeep.exceptions import (
     AuthError,
     CredentialRejected,
     NetworkUnavailable,
-    StorageError,
-    StorageFull,
     TooManyAttempts,
     auth_error,
 )
@@ -26,12 +22,6 @@ pytestmark = pytest.mark.anyio
 
 EXPIRES_MS = START_MS - 500 + HOUR_MS
 REFRESH_MS = EXPIRES_MS - 5 * MINUTE_MS
-
-
-async def credential(scene: Scene, force: bool = False) -> Credential:
-    found = await scene.keeper.token(force)
-    assert found is not None
-    return found
 
 
 # Tokens.
@@ -102,6 +92,25 @@ async def test_a_token_that_is_stale_when_it_comes_is_given_all_the_same() -> No
 
     assert found is not None
     assert len(scene.asked) == 1
+
+
+async def test_tokens_that_are_stale_when_they_come_are_asked_for_ever_less_often() -> None:
+    scene = Scene()
+    await scene.sign_in()
+    offset_ms = 55 * MINUTE_MS
+    delays_s: list[float] = []
+
+    for _ in range(3):
+        for _ in range(3):
+            found = await scene.keeper.token(offset_ms=offset_ms)
+        assert found is not None
+        assert found.refresh_ms is not None
+        delay_ms = found.refresh_ms - offset_ms - scene.now_ms
+        delays_s.append(delay_ms / 1000)
+        scene.now_ms += delay_ms
+
+    assert delays_s == [30, 60, 120]
+    assert len(scene.asked) == 3
 
 
 async def test_a_token_that_was_refused_is_replaced_however_good_it_seems() -> None:
@@ -196,17 +205,17 @@ async def test_a_call_that_is_cancelled_changes_nothing() -> None:
     assert len(scene.changes) == 1
 
 
-async def test_a_call_that_is_cancelled_while_it_stores_has_stored() -> None:
-    class Slow(MemoryTokenStore):
-        def save(self, text: str) -> None:
-            anyio.from_thread.run_sync(scope.cancel)
-            super().save(text)
+async def test_a_sign_in_that_is_cancelled_while_it_stores_is_stored() -> None:
+    store = HeldStore()
+    store.hold()
+    scene = Scene(store)
 
-    scope = anyio.CancelScope()
-    scene = Scene(Slow())
-
-    with scope:
-        await scene.sign_in()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(scene.sign_in)
+        await store.has_begun()
+        tasks.cancel_scope.cancel()
+    store.let()
+    await store.has_ended()
 
     stored = scene.stored()
     assert stored is not None
@@ -378,6 +387,38 @@ async def test_whoever_signs_in_is_told_of_with_whoever_was_there() -> None:
     assert scene.users == [ada, bob, None]
 
 
+async def test_whoever_signs_in_once_more_is_told_of_once_more() -> None:
+    scene = Scene()
+    ada = await scene.sign_in()
+    scene.fail_with(auth_error("USER_DISABLED"))
+    with pytest.raises(CredentialRejected):
+        await scene.keeper.token(force=True)
+
+    await scene.sign_in()
+    await scene.sign_in()
+
+    assert scene.users == [ada, ada, ada]
+
+
+async def test_a_disk_that_hangs_keeps_nobody_from_hearing_of_the_user() -> None:
+    scene = Scene()
+    is_cleared = anyio.Event()
+    heard: list[User | None] = []
+
+    async def hear(user: User | None) -> None:
+        heard.append(user)
+
+    scene.keeper.on_user(hear)
+    await scene.sign_in()
+    scene.keeper.on_change(lambda change: is_cleared.wait())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(scene.keeper.drop)
+        await anyio.wait_all_tasks_blocked()
+
+        assert heard == scene.users == [User("ada"), None]
+        is_cleared.set()
+
+
 async def test_signing_out_twice_is_signing_out_once() -> None:
     scene = Scene()
     await scene.sign_in()
@@ -507,204 +548,3 @@ async def test_whoever_has_signed_in_meanwhile_is_whose_token_is_given() -> None
 
     assert [each.uid for each in found] == ["bob"]
     assert scene.keeper.uid == "bob"
-
-
-# What is kept.
-
-
-async def test_a_restart_without_a_network_comes_up_as_the_same_user() -> None:
-    scene = Scene()
-    user = await scene.sign_in(email="ada@example.com")
-    scene.fail_with(NetworkUnavailable("no network"))
-    later = scene.new_keeper()
-
-    await later.restore()
-
-    assert later.user == user
-    assert later.uid == "ada"
-    found = await later.token()
-    assert found is not None
-    assert found.uid == "ada"
-    assert scene.asked == []
-
-
-async def test_a_restart_with_an_expired_token_comes_up_as_the_same_user() -> None:
-    scene = Scene(server_ahead_ms=HOUR_MS)
-    await scene.sign_in()
-    scene.fail_with(NetworkUnavailable("no network"))
-    scene.now_ms += 30 * 24 * HOUR_MS
-    later = scene.new_keeper()
-
-    await later.restore()
-    with pytest.raises(NetworkUnavailable):
-        await later.token()
-    assert later.uid == "ada"
-
-    scene.answer = scene.renew
-    found = await later.token()
-    assert found is not None
-    assert found.uid == "ada"
-
-
-async def test_a_fresh_token_is_stored_too() -> None:
-    scene = Scene()
-    await scene.sign_in()
-
-    fresh = await credential(scene, force=True)
-
-    stored = scene.stored()
-    assert stored is not None
-    assert stored.tokens.id_token == fresh.token
-
-
-async def test_after_signing_out_nothing_is_stored() -> None:
-    scene = Scene()
-    await scene.sign_in()
-
-    await scene.keeper.drop()
-
-    assert scene.store.load() is None
-
-
-async def test_a_database_gives_a_place_to_whoever_has_none(tmp_path: Path) -> None:
-    scene = Scene()
-    scene.store = None  # type: ignore[assignment]
-    homeless, later = scene.new_keeper(), scene.new_keeper()
-    await homeless.restore()
-    await homeless.adopt(scene.tokens("ada"))
-
-    await homeless.restore(tmp_path)
-    await later.restore(tmp_path)
-
-    assert later.uid == "ada"
-    assert FileTokenStore(tmp_path / "auth" / "user.json").load() is not None
-
-
-async def test_whoever_signed_out_before_there_was_a_place_stays_out(tmp_path: Path) -> None:
-    scene = Scene(FileTokenStore(tmp_path / "auth" / "user.json"))
-    await scene.sign_in()
-    scene.store = None  # type: ignore[assignment]
-    later = scene.new_keeper()
-
-    await later.drop()
-    await later.restore(tmp_path)
-
-    assert later.uid is None
-    assert FileTokenStore(tmp_path / "auth" / "user.json").load() is None
-
-
-async def test_a_place_of_ones_own_is_kept(tmp_path: Path) -> None:
-    scene = Scene()
-    await scene.sign_in()
-
-    await scene.keeper.restore(tmp_path)
-
-    assert FileTokenStore(tmp_path / "auth" / "user.json").load() is None
-
-
-async def test_what_is_stored_of_another_app_is_nobody() -> None:
-    scene = Scene()
-    scene.store.save((await _grant_text()).replace("this app", "other app"))
-
-    await scene.keeper.restore()
-
-    assert scene.keeper.uid is None
-
-
-async def _grant_text() -> str:
-    scene = Scene()
-    await scene.sign_in()
-    text = scene.store.load()
-    assert text is not None
-    return text
-
-
-async def test_what_is_spoiled_is_nobody_and_is_said_without_quoting_it(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    scene = Scene()
-    scene.store.save("spoiled secret")
-
-    await scene.keeper.restore()
-
-    assert scene.keeper.uid is None
-    assert "cannot be read" in caplog.text
-    assert "secret" not in caplog.text
-
-
-class Broken(MemoryTokenStore):
-    """A store that does not work until it is mended."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.error: Exception | None = None
-
-    def load(self) -> str | None:
-        self._check()
-        return super().load()
-
-    def save(self, text: str) -> None:
-        self._check()
-        super().save(text)
-
-    def clear(self) -> None:
-        self._check()
-        super().clear()
-
-    def _check(self) -> None:
-        if self.error is not None:
-            raise self.error
-
-
-async def test_a_store_that_is_locked_is_tried_again() -> None:
-    store = Broken()
-    scene = Scene(store)
-    await scene.sign_in()
-    later = scene.new_keeper()
-
-    store.error = StorageError("locked")
-    with pytest.raises(StorageError):
-        await later.restore()
-    store.error = None
-    await later.restore()
-
-    assert later.uid == "ada"
-
-
-async def test_whoever_cannot_be_stored_is_signed_in_all_the_same() -> None:
-    store = Broken()
-    scene = Scene(store)
-    await scene.keeper.restore()
-    store.error = StorageFull("full")
-
-    with pytest.raises(StorageFull):
-        await scene.sign_in()
-
-    assert scene.keeper.uid == "ada"
-    assert len(scene.changes) == len(scene.users) == 1
-
-
-async def test_a_fresh_token_that_cannot_be_stored_is_good_all_the_same(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    store = Broken()
-    scene = Scene(store)
-    await scene.sign_in()
-    before = await credential(scene)
-    store.error = StorageFull("full")
-
-    fresh = await credential(scene, force=True)
-
-    assert fresh.token != before.token
-    assert "could not be stored" in caplog.text
-
-
-async def test_a_foreign_failure_is_one_of_storage_and_not_quoted() -> None:
-    store = Broken()
-    scene = Scene(store)
-    store.error = RuntimeError("secret of a vault")
-
-    with pytest.raises(StorageError, match="RuntimeError") as caught:
-        await scene.keeper.restore()
-
-    assert "secret" not in str(caught.value)

@@ -1,5 +1,6 @@
 """Tokens, functions and emulators as sources of credentials."""
 
+import traceback
 from typing import Any
 
 import anyio
@@ -18,7 +19,7 @@ from firekeep.auth import (
 )
 from firekeep.auth.providers import as_source, token_provider
 from firekeep.emulator import unsigned_token
-from firekeep.exceptions import CredentialRejected, InvalidArgument
+from firekeep.exceptions import CredentialRejected, InvalidArgument, NetworkUnavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -108,6 +109,37 @@ async def test_a_token_of_another_kind_is_nobodys_and_has_no_end() -> None:
     assert await source.token(force=True) == Credential("owner")
 
 
+async def test_a_mock_token_of_the_official_sdks_never_ends() -> None:
+    mock = unsigned_token({"sub": "ada", "iat": 0, "exp": 3600})
+
+    for source in (StaticToken(mock), Provider(mock).source):
+        for force in (False, True):
+            found = await source.token(force)
+
+            assert found is not None
+            assert (found.uid, found.expires_ms, found.refresh_ms) == ("ada", None, None)
+
+
+async def test_a_signed_token_is_no_mock_token() -> None:
+    claims = unsigned_token({"sub": "ada", "iat": 0, "exp": 3600}).split(".")[1]
+
+    found = await StaticToken(f"e30.{claims}.signature").token()
+
+    assert found is not None
+    assert found.expires_ms == HOUR_MS
+
+
+def test_a_token_that_ends_at_no_time_is_refused_at_once() -> None:
+    with pytest.raises(InvalidArgument, match="expires_ms"):
+        StaticToken(unsigned_token({"sub": "ada", "exp": 10**400}))
+
+
+async def test_a_token_that_began_at_no_time_lives_for_an_hour() -> None:
+    claims = {"sub": "ada", "iat": 10**400, "exp": EXPIRES_MS // 1000}
+
+    assert (await Provider(unsigned_token(claims)).ask()).refresh_ms == REFRESH_MS
+
+
 async def test_an_only_token_is_given_again_until_its_time_is_over() -> None:
     now_ms = EXPIRES_MS - 1
     source = StaticToken(token(), now_ms=lambda: now_ms)
@@ -168,18 +200,33 @@ async def test_a_function_that_gives_a_stale_token_is_asked_ever_less_often() ->
 
 
 async def test_a_function_that_fails_has_its_last_token_used_while_that_is_good() -> None:
-    provider = Provider(token(), OSError("secret"))
+    provider = Provider(token(), NetworkUnavailable("the server is away"))
     first = await provider.ask()
 
     provider.now_ms = REFRESH_MS
     held = await provider.ask()
     assert (held.token, held.refresh_ms) == (first.token, REFRESH_MS + 30_000)
-    with pytest.raises(OSError, match="secret"):
+    with pytest.raises(NetworkUnavailable, match="is away"):
         await provider.ask(force=True)
     provider.now_ms = EXPIRES_MS
-    with pytest.raises(OSError, match="secret"):
+    with pytest.raises(NetworkUnavailable, match="is away"):
         await provider.ask()
     assert provider.source.uid == "ada"
+
+
+async def test_what_a_function_says_of_its_failure_is_not_shown(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    provider = Provider(token(), RuntimeError("GET https://example.com?key=secret failed"))
+    await provider.ask()
+    await provider.ask()
+
+    with pytest.raises(NetworkUnavailable) as caught:
+        await provider.ask(force=True)
+
+    assert str(caught.value) == "the token provider failed: RuntimeError"
+    shown = [*traceback.format_exception(caught.value), caplog.text]
+    assert not any("secret" in text for text in shown)
 
 
 async def test_a_function_that_gives_something_else_is_refused_and_it_is_not_shown() -> None:
@@ -187,6 +234,14 @@ async def test_a_function_that_gives_something_else_is_refused_and_it_is_not_sho
         await Provider(b"secret").ask()
 
     assert "secret" not in str(caught.value)
+
+
+async def test_a_function_that_is_not_asynchronous_is_refused_and_its_token_not_shown() -> None:
+    def provide(force_refresh: bool, /) -> str:
+        return "secret"
+
+    with pytest.raises(InvalidArgument, match="asynchronous: not str"):
+        await ProvidedToken(provide).token()  # type: ignore[arg-type]
 
 
 async def test_a_call_that_never_returns_holds_up_no_other() -> None:

@@ -1,6 +1,7 @@
 """Administrators, with Google's library and a token server of our own."""
 
 import json
+import traceback
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -205,6 +206,16 @@ async def test_a_key_that_cannot_be_read_is_not_quoted(key: dict[str, object]) -
     assert caught.value.code == "INVALID_SERVICE_ACCOUNT"
     assert "secret-key" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+async def test_what_else_a_refusal_holds_is_in_no_traceback(private_key: str) -> None:
+    async with serving() as tokens:
+        tokens.status = 400
+        tokens.answer = {"error": "invalid_grant", "assertion": "echo-of-what-was-sent"}
+        with pytest.raises(CredentialRejected, match="invalid_grant") as caught:
+            await ServiceAccount(tokens.key(private_key)).token()
+
+    assert "echo-of" not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_a_key_that_is_not_there_says_so(tmp_path: Path) -> None:

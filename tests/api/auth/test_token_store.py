@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,89 @@ def test_a_file_and_its_folder_are_their_owners_alone(path: Path) -> None:
 
     assert mode(path) == 0o600
     assert mode(path.parent) == 0o700
+
+
+@posix
+def test_a_folder_that_was_open_to_others_is_closed(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.parent.chmod(0o755)
+    store = FileTokenStore(path)
+
+    store.save("text")
+    path.parent.chmod(0o777)
+    store.save("text")
+
+    assert mode(path.parent) == 0o700
+
+
+@posix
+def test_a_folder_with_other_things_stays_as_it_is(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.parent.chmod(0o755)
+    (path.parent / "settings.json").touch()
+
+    FileTokenStore(path).save("text")
+
+    assert mode(path.parent) == 0o755
+
+
+@posix
+def test_a_folder_that_is_there_to_be_shared_will_not_do(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.parent.chmod(0o1777)
+
+    with pytest.raises(StorageError, match="others may write"):
+        FileTokenStore(path).save("text")
+
+    assert mode(path.parent) == 0o1777
+
+
+@posix
+@pytest.mark.parametrize("bits", [0o775, 0o1777])
+def test_a_folder_with_other_things_where_others_may_write_will_not_do(
+    path: Path, bits: int
+) -> None:
+    path.parent.mkdir(parents=True)
+    path.parent.chmod(bits)
+    (path.parent / "settings.json").touch()
+
+    with pytest.raises(StorageError, match=f"others may write to .*mode {bits:o}"):
+        FileTokenStore(path).save("text")
+
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("action", ["save", "clear"])
+def test_what_a_crash_has_left_is_removed_and_nothing_else(path: Path, action: str) -> None:
+    store = FileTokenStore(path)
+    store.save("old")
+    left, other = path.with_name("user.json.0123456789abcdef"), path.with_name("user.json.bak")
+    left.write_text("secret")
+    other.touch()
+
+    if action == "save":
+        store.save("new")
+    else:
+        store.clear()
+
+    assert not left.exists()
+    assert other.exists()
+
+
+def test_of_two_programs_that_save_at_once_one_is_the_last(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = os.fsync
+
+    def interfere(descriptor: int) -> None:
+        monkeypatch.setattr(os, "fsync", sync)
+        FileTokenStore(path).save("theirs")
+
+    monkeypatch.setattr(os, "fsync", interfere)
+    FileTokenStore(path).save("ours")
+
+    assert FileTokenStore(path).load() == "theirs"
+    assert list(path.parent.iterdir()) == [path]
 
 
 @posix
@@ -127,10 +211,11 @@ def test_a_file_that_is_no_text_says_so_and_not_what_it_is(path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"secret \xff")
 
-    with pytest.raises(StorageError, match="UnicodeDecodeError") as caught:
+    with pytest.raises(StorageError, match="no text") as caught:
         FileTokenStore(path).load()
 
-    assert "secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_home_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -207,6 +292,20 @@ def test_a_machine_without_a_keyring_says_so() -> None:
         with pytest.raises(StorageError, match="NoKeyringError") as caught:
             call()
         assert "secret" not in str(caught.value)
+
+
+def test_what_a_keyring_says_is_not_repeated(keyring: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = pytest.importorskip("keyring.errors")
+
+    def fail(service: str, username: str, password: str) -> None:
+        raise errors.PasswordSetError(f"cannot keep {password}")
+
+    monkeypatch.setattr(keyring, "set_password", fail)
+    secret = "token-of-ada"
+    with pytest.raises(StorageError, match="PasswordSetError") as caught:
+        KeyringTokenStore("test").save(secret)
+
+    assert secret not in "".join(traceback.format_exception(caught.value))
 
 
 def test_the_extra_is_asked_for_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

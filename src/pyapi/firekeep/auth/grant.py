@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from firekeep.auth.clock import is_time_ms
 from firekeep.auth.refresh import offset_ms_of
 from firekeep.auth.user import User
 from firekeep.exceptions import AuthError, CorruptRecord
@@ -86,7 +87,7 @@ class Grant:
             if user is None or user.uid != record["uid"]:
                 raise ValueError
             times = [record[name] for name in ("issued_ms", "expires_ms", "offset_ms")]
-            if not all(isinstance(time, int) for time in times):
+            if not all(is_time_ms(time) for time in times):
                 raise TypeError
         except (ValueError, TypeError, KeyError, RecursionError):
             # Without what caused it: that could quote what is there.
@@ -101,7 +102,7 @@ def fingerprint(api_key: str, tenant: str | None, emulator_host: str | None) -> 
 
 
 def _seconds(claim: object, default_s: int) -> int:
-    return claim if isinstance(claim, int) and not isinstance(claim, bool) else default_s
+    return claim if is_time_ms(claim) and is_time_ms(claim * 1000) else default_s
 
 
 def _checked(value: object) -> str:

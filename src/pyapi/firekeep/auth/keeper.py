@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -11,6 +11,7 @@ import anyio.to_thread
 from firekeep.auth.callbacks import Callbacks, wait_for
 from firekeep.auth.grant import Grant, Tokens
 from firekeep.auth.refresh import refresh_at_ms, retry_at_ms
+from firekeep.auth.saver import Saver, Saving, store_failure
 from firekeep.auth.source import ChangeKind, Credential, CredentialChange
 from firekeep.auth.token_store import FileTokenStore, TokenStore
 from firekeep.auth.user import User
@@ -27,16 +28,14 @@ __all__ = ["Keeper"]
 FOLDER = "auth"
 FILE = "user.json"
 
-ResultT = TypeVar("ResultT")
-
 logger = logging.getLogger("firekeep.auth")
 
 
 class Keeper:
     """A `CredentialSource` over a function that refreshes tokens and a store that keeps them.
 
-    Every change happens at once, in memory; then callbacks are called; then it is stored. To be
-    cancelled anywhere leaves the old state or the new one, stored as it is in memory.
+    Every change happens at once, in memory; then callbacks are called; meanwhile it is stored. To
+    be cancelled anywhere leaves the old state or the new one, and the store soon holds that too.
     """
 
     def __init__(
@@ -50,6 +49,7 @@ class Keeper:
     ) -> None:
         self._refresh_tokens = refresh
         self._store = store
+        self._saver = None if store is None else Saver(store)
         self._owner = owner
         self._now_ms = now_ms
         self._chance = chance
@@ -63,7 +63,6 @@ class Keeper:
         """Whether somebody has signed in or out, or what is stored has been read."""
         self._is_restored = False
         self._restoring = anyio.Lock()
-        self._saving = anyio.Lock()
         self._changes: Callbacks[CredentialChange] = Callbacks()
         self._watchers: Callbacks[User | None] = Callbacks()
 
@@ -77,6 +76,11 @@ class Keeper:
         """As in `CredentialSource`."""
         return None if self._user is None else self._user.uid
 
+    @property
+    def is_rejected(self) -> bool:
+        """Whether the service has refused whoever is signed in: they have to sign in again."""
+        return self._rejection is not None
+
     # What is kept.
 
     async def restore(self, directory: Path | None = None) -> None:
@@ -84,13 +88,14 @@ class Keeper:
         async with self._restoring:
             if self._store is None and directory is not None:
                 self._store = FileTokenStore(directory / FOLDER / FILE)
+                self._saver = Saver(self._store)
                 self._is_restored = False
             if self._is_restored or self._store is None:
                 return
             found = None
             if self._is_known:
                 # Somebody has signed in or out before there was a place to keep it.
-                await self._save()
+                await _wait(self._save())
             else:
                 found = await self._load(self._store)
             self._is_restored = True
@@ -101,25 +106,24 @@ class Keeper:
         await self._tell(change)
 
     async def _load(self, store: TokenStore) -> Grant | None:
-        text = await _run(store.load)
+        try:
+            text = await anyio.to_thread.run_sync(store.load)
+        except StorageError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            raise store_failure(error) from None
         try:
             return None if text is None else Grant.from_text(text, self._owner)
         except CorruptRecord as error:
             logger.warning("nobody is signed in: %s", error)
             return None
 
-    async def _save(self) -> None:
-        """Let the store hold what memory holds."""
-        if self._store is None:
-            return
-        with anyio.CancelScope(shield=True):
-            async with self._saving:
-                grant, store = self._grant, self._store
-                if grant is None:
-                    await _run(store.clear)
-                else:
-                    text = grant.to_text(self._owner)
-                    await _run(lambda: store.save(text))
+    def _save(self, failed: Callable[[StorageError], object] | None = None) -> Saving | None:
+        """Let the store come to hold what memory holds."""
+        if self._saver is None:
+            return None
+        grant = self._grant
+        return self._saver.put(None if grant is None else grant.to_text(self._owner), failed=failed)
 
     # Who is signed in.
 
@@ -152,10 +156,9 @@ class Keeper:
 
     async def _become(self, grant: Grant | None, kind: ChangeKind, *, clear: bool = False) -> None:
         change = self._switch(grant, kind, clear=clear)
-        try:
-            await self._save()
-        finally:
-            await self._tell(change)
+        saving = self._save()
+        await self._tell(change)
+        await _wait(saving)
 
     def _switch(self, grant: Grant | None, kind: ChangeKind, *, clear: bool = False) -> "_Change":
         """Change who is signed in, and call whoever has to know at once."""
@@ -163,6 +166,8 @@ class Keeper:
         self._grant = grant
         self._user = None if grant is None else grant.user
         self._is_known = True
+        # What the store holds is replaced, whatever it is.
+        self._is_restored = self._store is not None
         self._failures = 0
         self._rejection = None
         if grant is not None:
@@ -170,13 +175,16 @@ class Keeper:
         previous = None if old is None else old.uid
         results = self._changes.call(CredentialChange(kind, self.uid, previous, clear))
         is_awaited = kind in ("signed_in", "signed_out")
-        return _Change(results if is_awaited else [], old != self._user)
+        return _Change(results if is_awaited else [], kind == "signed_in" or old != self._user)
 
     async def _tell(self, change: "_Change") -> None:
-        """Wait for those who were called, and call whoever is interested in the user."""
-        await wait_for(change.results)
+        """Call whoever is interested in the user, and wait for all who were called.
+
+        For databases last, which wait for a disk: that is to keep nobody from hearing.
+        """
         if change.is_of_user:
             await wait_for(self._watchers.call(self._user))
+        await wait_for(change.results)
 
     # Fresh tokens.
 
@@ -242,7 +250,7 @@ class Keeper:
         try:
             tokens = await self._refresh_tokens(grant.tokens.refresh_token)
             if self._grant is grant:
-                await self._take(grant, tokens)
+                await self._take(grant, tokens, now_ms)
         except (AuthError, NetworkUnavailable) as error:
             flight.error = error
             if self._grant is grant:
@@ -253,15 +261,19 @@ class Keeper:
                 self._flight = None
             flight.is_over.set()
 
-    async def _take(self, grant: Grant, tokens: Tokens) -> None:
+    async def _take(self, grant: Grant, tokens: Tokens, now_ms: int) -> None:
         fresh = Grant.received(tokens, self._now_ms())
         if fresh.user.uid != grant.user.uid:
             raise AuthError("UNEXPECTED_ANSWER", "the service sent the token of another user")
-        try:
-            await self._become(fresh, "refreshed")
-        except StorageError as error:
-            # The token in the store still leads to another one.
-            logger.warning("a fresh token could not be stored: %s", error)
+        failures = self._failures
+        change = self._switch(fresh, "refreshed")
+        if self._refresh_ms <= now_ms:
+            # By the clock of whoever asks it is stale already, and so would the next one be.
+            self._failures = failures + 1
+            self._refresh_ms = retry_at_ms(self._failures, now_ms, fresh.expires_ms, self._chance())
+        # Nobody waits for that: until it is done, the token in the store leads to another one.
+        self._save(_unsaved)
+        await self._tell(change)
 
     def _failed(self, grant: Grant, error: AuthError | NetworkUnavailable, now_ms: int) -> None:
         self._failures += 1
@@ -294,11 +306,10 @@ class _Flight:
         self.error: AuthError | NetworkUnavailable | None = None
 
 
-async def _run(function: Callable[[], ResultT]) -> ResultT:
-    """Call a token store where it may block."""
-    try:
-        return await anyio.to_thread.run_sync(function)
-    except StorageError:
-        raise
-    except Exception as error:
-        raise StorageError(f"the token store failed: {type(error).__name__}") from error
+async def _wait(saving: Saving | None) -> None:
+    if saving is not None:
+        await saving.wait()
+
+
+def _unsaved(error: StorageError) -> None:
+    logger.warning("a fresh token could not be stored: %s", error)

@@ -4,19 +4,23 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from inspect import isawaitable
 from pathlib import Path
 from types import MappingProxyType
 
 import anyio.lowlevel
 
 from firekeep.auth.callbacks import Callbacks
-from firekeep.auth.clock import wall_ms
+from firekeep.auth.checked import CheckedSource, own_errors
+from firekeep.auth.clock import is_time_ms, wall_ms
 from firekeep.auth.refresh import refresh_at_ms, retry_at_ms
+from firekeep.auth.service_account import ServiceAccount
 from firekeep.auth.source import ChangeKind, Credential, CredentialChange, CredentialSource
 from firekeep.auth.user import User
-from firekeep.exceptions import CredentialRejected, InvalidArgument
+from firekeep.auth.users import Auth
+from firekeep.exceptions import CredentialRejected, FirekeepError, InvalidArgument
 from firekeep.types import TokenProvider
-from firekeep.web_token import read_claims
+from firekeep.web_token import read_claims, read_header
 
 __all__ = ["ProvidedToken", "StaticToken", "as_source", "emulator_owner", "token_provider"]
 
@@ -74,6 +78,9 @@ class StaticToken:
 class ProvidedToken:
     """What a user's own function gives; `uid` is that of the last token, as far as it says so.
 
+    None is to be nobody until the database connects the next time, when the function is asked
+    again. Before its first answer nobody is known either, also after a restart.
+
     Example::
 
         async def provide(force_refresh: bool) -> str | None:
@@ -110,18 +117,27 @@ class ProvidedToken:
     ) -> Credential | None:
         """Ask the function, each time: a call that never returns must not hold up the next.
 
+        If it fails while the last token is still good, that is returned.
+
         Raises:
-            Exception: whatever it raises, unless the last token is still good.
+            FirekeepError: whatever of the kind it raises.
+            NetworkUnavailable: it raises anything else, whose type is named and nothing more.
+            InvalidArgument: it returns something else than a text or None.
         """
         now_ms = self._now_ms() + (offset_ms or 0)
         try:
-            token = await self._provide(force)
-        except Exception as error:
+            with own_errors("the token provider"):
+                answer: object = self._provide(force)
+                if not isawaitable(answer):
+                    raise InvalidArgument(
+                        f"a token provider is asynchronous: not {type(answer).__name__}"
+                    )
+                token = await answer
+        except FirekeepError as error:
             held = self._credential
             if force or held is None or now_ms >= (held.expires_ms or 0):
                 raise
-            # Its kind alone: the text of a foreign error may hold anything.
-            logger.warning("no fresh token: %s", type(error).__name__)
+            logger.warning("no fresh token: %s", error)
             self._credential = self._postponed(held, now_ms)
             return self._credential
         if not (token is None or isinstance(token, str)):
@@ -167,6 +183,9 @@ class ProvidedToken:
         return replace(held, refresh_ms=again_ms)
 
 
+OURS = (Auth, CheckedSource, ProvidedToken, ServiceAccount, StaticToken)
+
+
 def emulator_owner() -> StaticToken:
     """Return the credential with which an emulator lets one do everything.
 
@@ -183,8 +202,10 @@ def as_source(auth: str | TokenProvider | CredentialSource | None) -> Credential
     Raises:
         InvalidArgument: it can be none.
     """
-    if auth is None or isinstance(auth, CredentialSource):
+    if auth is None or isinstance(auth, OURS):
         return auth
+    if isinstance(auth, CredentialSource):
+        return CheckedSource(auth)
     if isinstance(auth, str):
         return StaticToken(auth)
     if callable(auth):
@@ -209,11 +230,16 @@ def _credential(token: str, chance: float) -> Credential:
     claims = read_claims(token) or {}
     user = User.from_claims(claims)
     expires_s, issued_s = claims.get("exp"), claims.get("iat")
+    if issued_s == 0 and (read_header(token) or {}).get("alg") == "none":
+        # A mock token of the official SDKs, which for an emulator never ends.
+        expires_s = None
     expires_ms = expires_s * 1000 if isinstance(expires_s, int) else None
     refresh_ms = None
-    if expires_ms is not None:
-        lifetime_ms = expires_ms - issued_s * 1000 if isinstance(issued_s, int) else HOUR_MS
-        refresh_ms = refresh_at_ms(expires_ms - lifetime_ms, expires_ms, chance)
+    if is_time_ms(expires_ms):
+        issued_ms = issued_s * 1000 if isinstance(issued_s, int) else None
+        if not is_time_ms(issued_ms):
+            issued_ms = expires_ms - HOUR_MS
+        refresh_ms = refresh_at_ms(issued_ms, expires_ms, chance)
     return Credential(
         token,
         None if user is None else user.uid,

@@ -175,17 +175,17 @@ class ServiceAccount:
         except FirekeepError:
             raise
         except errors.TransportError as error:
-            raise NetworkUnavailable(f"Google cannot be reached: {_reason(error)}") from error
-        except (ValueError, OSError) as error:
-            # Not its text: a key that cannot be read may be quoted there.
-            raise CredentialRejected(
-                "INVALID_SERVICE_ACCOUNT", f"the key cannot be used: {type(error).__name__}"
-            ) from None
+            raise NetworkUnavailable(f"Google cannot be reached: {_reason(error)}") from None
         except errors.GoogleAuthError as error:
+            if isinstance(error, ValueError):
+                raise _unusable(error) from None
+            # Without what caused it: the answer may be attached there.
             if getattr(error, "retryable", False):
-                raise NetworkUnavailable(f"Google gave no token: {_reason(error)}") from error
+                raise NetworkUnavailable(f"Google gave no token: {_reason(error)}") from None
             code = "INVALID_SERVICE_ACCOUNT" if self._google is None else "INVALID_GRANT"
-            raise CredentialRejected(code, _reason(error)) from error
+            raise CredentialRejected(code, _reason(error)) from None
+        except Exception as error:  # noqa: BLE001
+            raise _unusable(error) from None
         return self._google
 
 
@@ -225,6 +225,13 @@ def _transport(
         return anyio.from_thread.run(ask)
     except NetworkUnavailable as error:
         raise import_module("google.auth.exceptions").TransportError(str(error)) from error
+
+
+def _unusable(error: Exception) -> CredentialRejected:
+    # Not its text: a key that cannot be read may be quoted there.
+    return CredentialRejected(
+        "INVALID_SERVICE_ACCOUNT", f"the key cannot be used: {type(error).__name__}"
+    )
 
 
 def _reason(error: Exception) -> str:

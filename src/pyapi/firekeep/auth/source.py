@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
+from firekeep.auth.clock import is_time_ms
+from firekeep.exceptions import InvalidArgument
+
 __all__ = ["ChangeKind", "Credential", "CredentialChange", "CredentialSource"]
 
 ChangeKind = Literal["signed_in", "signed_out", "refreshed", "rejected"]
@@ -16,6 +19,10 @@ another token of the same user; ``rejected``: the user is known, but has to sign
 class Credential:
     """What is presented to the server, and what is known about it.
 
+    Raises:
+        InvalidArgument: the token or the uid is no text, or a time is not an integer of ms since
+            1970, at once.
+
     Example::
 
         Credential(token, uid="ada", expires_ms=1_700_003_600_000)
@@ -24,13 +31,28 @@ class Credential:
     token: str = field(repr=False)
     """A JSON Web Token, which goes by ``auth``, or anything else, which goes by ``gauth``."""
     uid: str | None = None
-    """Whose writes are sent under it; None where it is nobody's, as an administrator's."""
+    """Whose writes are sent under it; None where it is nobody's, as an administrator's.
+
+    That of its source, where that has one: it is not read from the token.
+    """
     expires_ms: int | None = None
     """When the server takes it no more, by the server's clock in ms since 1970; None: unknown."""
     refresh_ms: int | None = None
     """When to ask for the next one, by the same clock; None: not before this one is refused."""
     claims: Mapping[str, object] = field(default_factory=dict[str, object], repr=False)
     """What the token says of its user; empty where it cannot be read."""
+
+    def __post_init__(self) -> None:
+        """Refuse what would fail only where it is used; a token is not shown."""
+        if not isinstance(self.token, str):
+            raise InvalidArgument(f"the token is a text, not {type(self.token).__name__}")
+        if not isinstance(self.uid, str | None):
+            raise InvalidArgument(f"the uid is a text or None, not {type(self.uid).__name__}")
+        for name, value in (("expires_ms", self.expires_ms), ("refresh_ms", self.refresh_ms)):
+            if value is not None and not is_time_ms(value):
+                # An integer may have more digits than can be written.
+                shown = "a larger number" if isinstance(value, int) else f"{value!r:.60}"
+                raise InvalidArgument(f"{name} is an integer of ms since 1970 or None, not {shown}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +100,17 @@ class CredentialSource(Protocol):
         """Return a credential that is good now; None: nobody is signed in, and that is on purpose.
 
         A token that is about to expire is replaced first; if that fails while it is still good,
-        it is returned with a later `Credential.refresh_ms`. `force`: the last one was refused, get
-        another. `offset_ms` is the server's clock minus this machine's, where that is known.
-        However many ask at a time, the service is asked once. What is returned belongs to `uid`.
-        To be cancelled while waiting changes nothing.
+        it is returned with a later `Credential.refresh_ms`, and so is one that is about to expire
+        when it comes. `force`: the last one was refused, get another. `offset_ms` is the server's clock minus this machine's, where that is known.
+        However many ask at a time, the service is asked once. What is returned belongs to `uid`:
+        while that is not None, a credential that has another, or none, is taken for a mistake, and
+        so is None. To be cancelled while waiting changes nothing.
 
         Raises:
             NetworkUnavailable: the service cannot be reached; the user is still known: retry.
             CredentialRejected: the user has to sign in again; `on_change` tells when that has
                 happened. To ask again meanwhile is cheap: the service is asked ever less often.
-            Exception: whatever a user's own function raises; treat it as `NetworkUnavailable`.
+            Exception: anything else is taken for `NetworkUnavailable`; its text is shown nowhere.
         """
         ...
 

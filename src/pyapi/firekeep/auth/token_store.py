@@ -3,7 +3,9 @@
 import contextlib
 import errno
 import os
+import re
 import secrets
+import stat
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +17,8 @@ __all__ = ["FileTokenStore", "KeyringTokenStore", "MemoryTokenStore", "TokenStor
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
+OTHERS = 0o077
+OTHERS_WRITE = 0o022
 #: Windows takes 2560 bytes of UTF-16 for one secret.
 PIECE_LENGTH = 1200
 MAX_PIECES = 100
@@ -26,8 +30,10 @@ FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 class TokenStore(Protocol):
     """Keeps one text, which is a secret.
 
-    All of it is called in a worker thread, one call at a time, and may block. A failure that is
-    not a `StorageError` is taken for one.
+    All of it is called in a worker thread, one call at a time, and may block: whoever signs in or
+    out waits for it, a fresh token does not, and a program that ends waits for 5 seconds at most.
+    A failure that is not a `StorageError` is taken for one, without its text, which might hold
+    what is secret.
 
     Example::
 
@@ -77,8 +83,9 @@ class MemoryTokenStore:
 class FileTokenStore:
     """Keeps the credential in a file that nobody else may read.
 
-    The file is replaced as a whole, so that a crash leaves the old one or the new one. Its folder,
-    which is made if need be, is for the owner alone; give the file a folder of its own.
+    The file is replaced as a whole, so that a crash leaves the old one or the new one. Its folder
+    is made if need be, and closed to others; give the file a folder of its own. One that holds
+    other things too stays as it is, and will not do if others may write there.
 
     Example::
 
@@ -96,36 +103,44 @@ class FileTokenStore:
         """
         try:
             with self.path.open(encoding="utf-8") as file:
-                if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
+                if os.name == "posix" and os.fstat(file.fileno()).st_mode & OTHERS:
                     # Whoever made it so, it is not to stay so.
                     os.fchmod(file.fileno(), PRIVATE_FILE)
                 return file.read()
         except FileNotFoundError:
             return None
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise StorageError(f"cannot read {self.path}: {_reason(error)}") from error
+        except UnicodeDecodeError:
+            # Without that error, which holds all of it.
+            raise StorageError(f"cannot read {self.path}: it is no text") from None
 
     def save(self, text: str) -> None:
         """Replace the file; when this returns it is on the disk.
 
         Raises:
             StorageFull: there is no space; what was there before still is.
-            StorageError: it cannot be written; likewise.
+            StorageError: it cannot be written, or others may write to its folder; likewise.
         """
         other = self.path.with_name(f"{self.path.name}.{secrets.token_hex(8)}")
         try:
             self.path.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+            if os.name == "posix":
+                self._close_folder()
             try:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
                 with os.fdopen(os.open(other, flags, PRIVATE_FILE), "w", encoding="utf-8") as file:
                     file.write(text)
                     file.flush()
                     os.fsync(file.fileno())
-                other.replace(self.path)
+                # It has gone if another program has swept it up, whose credential is newer then.
+                with contextlib.suppress(FileNotFoundError):
+                    other.replace(self.path)
             except BaseException:
                 with contextlib.suppress(OSError):
                     other.unlink(missing_ok=True)
                 raise
+            self._sweep()
             self._sync_folder()
         except OSError as error:
             kind = StorageFull if error.errno in FULL else StorageError
@@ -140,9 +155,37 @@ class FileTokenStore:
         try:
             self.path.unlink(missing_ok=True)
             if self.path.parent.exists():
+                self._sweep()
                 self._sync_folder()
         except OSError as error:
             raise StorageError(f"cannot remove {self.path}: {_reason(error)}") from error
+
+    def _is_left_over(self, name: str) -> bool:
+        """Whether a save that a crash has ended left a file of this name."""
+        return re.fullmatch(re.escape(self.path.name) + r"\.[0-9a-f]{16}", name) is not None
+
+    def _sweep(self) -> None:
+        """Remove what crashes have left: it is as secret as the file itself."""
+        for name in os.listdir(self.path.parent):
+            if self._is_left_over(name):
+                self.path.with_name(name).unlink(missing_ok=True)
+
+    def _close_folder(self) -> None:
+        folder = self.path.parent
+        mode = stat.S_IMODE(folder.stat().st_mode)
+        if not mode & OTHERS:
+            return
+        is_ours = all(
+            name == self.path.name or self._is_left_over(name) for name in os.listdir(folder)
+        )
+        # One with that bit is there to be shared, such as /tmp.
+        if is_ours and not mode & stat.S_ISVTX:
+            folder.chmod(PRIVATE_FOLDER)
+        elif mode & OTHERS_WRITE:
+            raise StorageError(
+                f"others may write to {folder} (mode {mode:o}); the credential needs a folder of"
+                " its own"
+            )
 
     def _sync_folder(self) -> None:
         if os.name != "posix":
@@ -238,7 +281,8 @@ class _Keyring:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, self._errors.KeyringError):
-            raise StorageError(f"the keyring cannot be used: {type(error).__name__}") from error
+            # Its kind alone: the text may hold what was to be kept.
+            raise StorageError(f"the keyring cannot be used: {type(error).__name__}") from None
 
     def get(self, name: str) -> str:
         """Return a secret; empty if there is none."""
@@ -254,5 +298,5 @@ class _Keyring:
             self._module.delete_password(self._service, name)
 
 
-def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__

@@ -1,5 +1,6 @@
 """Signing in the users of an app."""
 
+import logging
 import os
 import random
 import re
@@ -16,13 +17,15 @@ from firekeep.auth.keeper import Keeper
 from firekeep.auth.source import Credential, CredentialChange
 from firekeep.auth.token_store import TokenStore
 from firekeep.auth.user import User
-from firekeep.exceptions import InvalidArgument, NetworkUnavailable, UsageError
+from firekeep.exceptions import InvalidArgument, NetworkUnavailable, StorageError, UsageError
 from firekeep.types import Registration
 
 __all__ = ["EMULATOR_VARIABLE", "Auth"]
 
 EMULATOR_VARIABLE = "FIREBASE_AUTH_EMULATOR_HOST"
 """Names the environment variable that `Auth` takes the address of an emulator from."""
+
+logger = logging.getLogger("firekeep.auth")
 
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 
@@ -39,6 +42,12 @@ class Auth:
     does not answer, and then has changed nothing; whatever changes who is signed in raises
     `StorageError` if that could not be stored, and has changed it all the same. All of it happens
     on the thread of the event loop, on asyncio or trio.
+
+    Whatever has to know who was signed in raises `StorageError` too if the store cannot be read,
+    then has changed nothing, and tries again when it is called again: a database when it is
+    entered, `restore`, `token`, `id_token`, and `sign_in_anonymously`, which would replace a user
+    whom nothing brings back. Signing in otherwise, or out, goes on without and replaces what is
+    there; from then on nothing has to be read.
 
     Raises:
         InvalidArgument: the key is no text, or the emulator's address is none, at once.
@@ -108,13 +117,20 @@ class Auth:
     async def sign_in_anonymously(self) -> User:
         """Sign in without anything; whoever is signed in anonymously stays the same user.
 
+        Unless the service has rejected that user, who has no way to sign in again: then this is
+        another one.
+
+        Raises:
+            StorageError: who was signed in cannot be read, and nobody is signed in; or this user
+                could not be stored, and is signed in all the same.
+
         Example::
 
             user = await auth.sign_in_anonymously()
         """
         await self._keeper.restore()
         user = self._keeper.user
-        if user is not None and user.is_anonymous:
+        if user is not None and user.is_anonymous and not self._keeper.is_rejected:
             return user
         return await self._keeper.adopt(await self._service.sign_up())
 
@@ -128,7 +144,7 @@ class Auth:
 
             user = await auth.sign_in_with_email_and_password("ada@example.com", password)
         """
-        await self._keeper.restore()
+        await self._restore_if_readable()
         return await self._keeper.adopt(await self._service.sign_in_with_password(email, password))
 
     async def sign_in_with_custom_token(self, token: str) -> User:
@@ -141,7 +157,7 @@ class Auth:
 
             user = await auth.sign_in_with_custom_token(token_from_my_server)
         """
-        await self._keeper.restore()
+        await self._restore_if_readable()
         return await self._keeper.adopt(await self._service.sign_in_with_custom_token(token))
 
     async def sign_in_with_credential(self, credential: ProviderCredential) -> User:
@@ -156,7 +172,7 @@ class Auth:
             google = ProviderCredential("google.com", id_token=token_from_google)
             user = await auth.sign_in_with_credential(google)
         """
-        await self._keeper.restore()
+        await self._restore_if_readable()
         return await self._keeper.adopt(await self._service.sign_in_with_provider(credential))
 
     async def create_user_with_email_and_password(
@@ -172,7 +188,7 @@ class Auth:
 
             user = await auth.create_user_with_email_and_password("ada@example.com", password)
         """
-        await self._keeper.restore()
+        await self._restore_if_readable()
         return await self._keeper.adopt(await self._service.sign_up(email, password, display_name))
 
     async def sign_out(self, *, clear: bool = False) -> None:
@@ -185,7 +201,7 @@ class Auth:
 
             await auth.sign_out(clear=True)
         """
-        await self._keeper.restore()
+        await self._restore_if_readable()
         await self._keeper.drop(clear=clear)
 
     # The account.
@@ -329,6 +345,16 @@ class Auth:
         """Return who is signed in."""
         uid = self.uid
         return "<Auth: nobody is signed in>" if uid is None else f"<Auth: {uid!r} is signed in>"
+
+    async def _restore_if_readable(self) -> None:
+        """Read who was signed in; a store that cannot be read keeps nobody from signing in or out.
+
+        What it holds is replaced by that, as it would have been if it could be read.
+        """
+        try:
+            await self._keeper.restore()
+        except StorageError as error:
+            logger.warning("who was signed in cannot be read, and will be replaced: %s", error)
 
     async def _update(self, changes: dict[str, str], remove: list[str]) -> User:
         token, uid = await self.id_token(), self._keeper.uid
