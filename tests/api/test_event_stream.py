@@ -433,6 +433,21 @@ async def test_cancelling_a_wait_loses_nothing() -> None:
         assert [event.snapshot.value for event in await take(stream, 2)] == [1, 2]
 
 
+async def test_cancelling_between_items_loses_none() -> None:
+    async with offline() as db:
+        stream = db.reference("room").events("child_added")
+        for number in range(200):
+            db.reference(f"room/{number:03}").set(number)
+
+        taken: list[int] = []
+        for _ in range(210):
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                taken.append((await anext(stream)).snapshot.value)
+
+        assert taken == list(range(200))
+
+
 async def test_a_consumer_that_never_waits_can_be_cancelled() -> None:
     async with offline({"a": 0}) as db:
         with anyio.move_on_after(0.05) as scope:

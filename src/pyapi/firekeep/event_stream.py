@@ -281,13 +281,15 @@ class Stream(Generic[ItemT_co]):
             DatabaseClosed: the database has been left.
         """
         buffer = self._buffer
+        if self._taken >= _TAKEN_AT_ONCE:
+            # A consumer that never has to wait must still let others run, and be cancelled: here,
+            # where it holds no item that would be lost.
+            self._taken = 0
+            await anyio.lowlevel.checkpoint()
         while True:
             item = buffer.take()
             if item is not None:
-                # A consumer that never has to wait must still let others run, and be cancelled.
                 self._taken += 1
-                if self._taken % _TAKEN_AT_ONCE == 0:
-                    await anyio.lowlevel.checkpoint()
                 return item
             if buffer.error is not None:
                 raise buffer.error
