@@ -88,6 +88,32 @@ async def test_firebases_setters_enable_persistence_in_the_place_for_state(
     assert list(tmp_path.rglob("queue"))
 
 
+async def test_the_size_of_the_cache_can_be_set_before_it_is_enabled(
+    tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    db = database()
+    db.set_persistence_cache_size_bytes(50 * 1024 * 1024)
+    db.set_persistence_enabled(True)
+
+    async with db:
+        assert db.cache_info().budget_bytes == 50 * 1024 * 1024
+
+
+async def test_a_directory_survives_that_persistence_is_switched_off_and_on(
+    tmp_path: FilePath,
+) -> None:
+    db = database(persistence=tmp_path / "here")
+    db.set_persistence_enabled(False)
+    db.set_persistence_enabled(True)
+
+    async with db:
+        await db.reference("a").set(1).durable()
+
+    assert list(tmp_path.rglob("here/queue"))
+
+
 @pytest.mark.parametrize("size", [0, 1024 * 1024 - 1, -1, True, 2.5e6, "10"])
 def test_a_cache_size_below_firebases_range_is_refused(size: Any) -> None:
     with pytest.raises(InvalidArgument):

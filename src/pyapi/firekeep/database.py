@@ -85,7 +85,10 @@ class Database:
                 f"{str(address)!r:.120} names a location; open the root and use reference()"
             )
         settings = Config() if config is None else config
-        self._persistence = _read_persistence(persistence)
+        kept = _read_persistence(persistence)
+        self._is_kept = kept is not None
+        # What is set stays set while persistence is switched off.
+        self._persistence = Persistence() if kept is None else kept
         self._driver = Driver(
             address,
             settings,
@@ -107,7 +110,7 @@ class Database:
         if self._is_entered:
             raise UsageError("a database is entered once; open another one")
         self._is_entered = True
-        if self._persistence is not None:
+        if self._is_kept:
             self._keep_in_store(self._persistence)
         await self._driver.__aenter__()
         return self
@@ -142,10 +145,7 @@ class Database:
         self._check_not_entered("set_persistence_enabled")
         if not isinstance(flag, bool):
             raise InvalidArgument(f"persistence is enabled by True or False, not {flag!r:.40}")
-        if not flag:
-            self._persistence = None
-        elif self._persistence is None:
-            self._persistence = Persistence()
+        self._is_kept = flag
 
     def set_persistence_cache_size_bytes(self, size: int) -> None:
         """Set what the cache on disk may hold, in bytes; at least 1 MiB, by default 10.
@@ -163,8 +163,7 @@ class Database:
             raise InvalidArgument(
                 f"the size of the cache is at least {MIB} bytes, not {size!r:.40}"
             )
-        if self._persistence is not None:
-            self._persistence = replace(self._persistence, budget_bytes=size)
+        self._persistence = replace(self._persistence, budget_bytes=size)
 
     # References.
 
