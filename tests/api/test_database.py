@@ -49,6 +49,7 @@ def test_the_address_of_a_location_is_not_a_database() -> None:
         {"auth": 5},
         {"app_check": object()},
         {"config": {"linger_s": 1}},
+        {"config": Config(proxy="http://host:port")},
     ],
 )
 def test_a_bad_option_is_refused_at_once(options: dict[str, Any]) -> None:
@@ -249,6 +250,12 @@ async def test_a_cancellation_inside_leaves_as_it_is() -> None:
 # References.
 
 
+@pytest.mark.parametrize("path", [None, 0, False, [], b"", {}])
+def test_what_is_empty_and_no_text_is_not_the_root(path: Any) -> None:
+    with pytest.raises(InvalidPath):
+        database().reference(path)
+
+
 def test_a_reference_is_a_location() -> None:
     db = database()
 
@@ -280,6 +287,9 @@ async def test_the_queue_shows_what_waits() -> None:
         assert db.pending_writes() == [first, second]
         assert db.pending_write(second.id) is second
         assert db.pending_write(10**9) is None
+        for id in ([], "1", True, None):
+            with pytest.raises(InvalidArgument):
+                db.pending_write(id)  # type: ignore[arg-type]
         assert first.state == second.state == "queued"
         assert str(second.path) == "/b"
         assert db.status.pending_writes == 2

@@ -24,6 +24,7 @@ from firekeep.status import CacheInfo, Status
 from firekeep.status_stream import StatusStream, status_stream
 from firekeep.storage.place import default_path
 from firekeep.storage.store import Store
+from firekeep.timeout import check_timeout
 from firekeep.types import Registration, TokenProvider, Writable
 from firekeep.url import EMULATOR_VARIABLE, parse_url
 from firekeep.write import Write
@@ -177,7 +178,7 @@ class Database:
 
             db.reference("rooms/lobby")
         """
-        return Reference(self._client, child_path(path) if path else ROOT)
+        return Reference(self._client, child_path(path))
 
     def get_reference(self, path: str | Path = "") -> Reference:
         """Return a location, as `reference` does.
@@ -324,10 +325,15 @@ class Database:
     def pending_write(self, id: int) -> Write | None:
         """Return one of the writes that have no answer yet; None if there is no such one.
 
+        Raises:
+            InvalidArgument: ids are whole numbers.
+
         Example::
 
             write = db.pending_write(17)
         """
+        if not isinstance(id, int) or isinstance(id, bool):
+            raise InvalidArgument(f"the id of a write is a whole number, not {id!r:.40}")
         return self._driver.pending_write(id)
 
     async def wait_for_pending_writes(
@@ -338,12 +344,13 @@ class Database:
 
         Raises:
             TimedOut: some have none after `timeout` seconds; they stay in the queue.
+            InvalidArgument: `timeout` is no time.
 
         Example::
 
             await db.wait_for_pending_writes(timeout=5)
         """
-        await self._driver.wait_for_pending_writes(timeout)
+        await self._driver.wait_for_pending_writes(check_timeout(timeout))
 
     def purge_outstanding_writes(self) -> None:
         """Drop every write without an answer, every transaction and queued onDisconnect.

@@ -1,5 +1,6 @@
 """Asynchronous iterators over what a query shows, each with a bounded buffer."""
 
+import sys
 import threading
 from collections import deque
 from types import TracebackType
@@ -11,7 +12,7 @@ import anyio.lowlevel
 from firekeep.driver import Driver
 from firekeep.event_folding import FoldedEvents
 from firekeep.exceptions import BufferOverflow, DatabaseClosed, InvalidArgument
-from firekeep.listener import CHILD_KINDS, KIND_BITS, Registrant
+from firekeep.listener import CHILD_KINDS, KIND_BITS, Registrant, check_kind
 from firekeep.snapshot import Event, Snapshot
 from firekeep.types import EventKind
 from firekeep_core.query.params import QueryParams
@@ -359,9 +360,8 @@ def event_stream(
     overflow: Overflow,
 ) -> EventStream:
     """Return an iterator over events of the given kinds, all of the children's if none is given."""
-    unknown = [kind for kind in kinds if kind not in KIND_BITS]
-    if unknown:
-        raise InvalidArgument(f"{unknown[0]!r:.40} is no kind of event: {', '.join(KIND_BITS)}")
+    for kind in kinds:
+        check_kind(kind)
     if overflow not in _POLICIES:
         raise InvalidArgument(f"overflow={overflow!r:.40} is none of {', '.join(_POLICIES)}")
     bits = sum({KIND_BITS[kind] for kind in kinds or CHILD_KINDS})
@@ -378,6 +378,6 @@ def _kind(event: CoreEvent) -> EventKind:
 
 
 def _check_size(buffer: object) -> int:
-    if not isinstance(buffer, int) or isinstance(buffer, bool) or buffer < 1:
-        raise InvalidArgument(f"buffer is a number of at least 1, not {buffer!r:.40}")
+    if not isinstance(buffer, int) or isinstance(buffer, bool) or not 1 <= buffer <= sys.maxsize:
+        raise InvalidArgument(f"buffer is a number from 1 to {sys.maxsize}, not {buffer!r:.40}")
     return buffer

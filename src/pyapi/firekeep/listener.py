@@ -14,7 +14,15 @@ from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.path import Path
 from firekeep_core.sync.event import Event as CoreEvent
 
-__all__ = ["CHILD_KINDS", "KIND_BITS", "Listener", "Registrant", "listen_child", "listen_value"]
+__all__ = [
+    "CHILD_KINDS",
+    "KIND_BITS",
+    "Listener",
+    "Registrant",
+    "check_kind",
+    "listen_child",
+    "listen_value",
+]
 
 logger = logging.getLogger("firekeep")
 
@@ -215,6 +223,16 @@ def listen_child(
     listener = ChildListener(driver, path, params, callback, on_cancel, is_latest_enough=False)
     listener.attach(KIND_BITS[kind])
     return listener
+
+
+def check_kind(kind: object) -> None:
+    """Refuse what is no kind of event.
+
+    Raises:
+        InvalidArgument: it is none.
+    """
+    if not isinstance(kind, str) or kind not in KIND_BITS:
+        raise InvalidArgument(f"{kind!r:.40} is no kind of event: {', '.join(KIND_BITS)}")
 
 
 def _check_callable(function: object, name: str) -> None:

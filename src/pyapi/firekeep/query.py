@@ -1,6 +1,6 @@
 """Queries: which children of a location, in which order, and what can be done with them."""
 
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 import anyio
 
@@ -8,8 +8,9 @@ from firekeep.client import Client
 from firekeep.engine.gets import GetSource
 from firekeep.event_stream import EventStream, Overflow, ValueStream, event_stream, value_stream
 from firekeep.exceptions import InvalidArgument, NotCached, Offline, TimedOut
-from firekeep.listener import KIND_BITS, Listener, listen_child, listen_value
+from firekeep.listener import Listener, check_kind, listen_child, listen_value
 from firekeep.snapshot import Metadata, Snapshot
+from firekeep.timeout import Timeout, check_timeout
 from firekeep.types import CancelCallback, ChildCallback, EventKind, ValueCallback
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.path import Path
@@ -18,9 +19,6 @@ __all__ = ["Bound", "Query", "Timeout"]
 
 Bound: TypeAlias = bool | int | float | str | None
 """What the value that a query orders by can be compared with; None comes before everything."""
-
-Timeout: TypeAlias = float | Literal["default"] | None
-"""Seconds; None for as long as it takes; "default" for what the method says."""
 
 _SOURCES: Final = ("default", "server", "cache")
 
@@ -319,8 +317,7 @@ class Query:
             first = await reference.order_by_key().once("child_added")
         """
         _check_source(source)
-        if kind not in KIND_BITS:
-            raise InvalidArgument(f"{kind!r:.40} is no kind of event: {', '.join(KIND_BITS)}")
+        check_kind(kind)
         if kind == "value" and source != "default":
             return await self.get(source, timeout)
         default_s = self._client.config.get_timeout_s if kind == "value" else None
@@ -386,11 +383,7 @@ class Query:
     def _timeout_s(self, timeout: Timeout, default_s: float | None) -> float | None:
         if timeout == "default":
             return default_s
-        if timeout is None:
-            return None
-        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout >= 0:
-            raise InvalidArgument(f"timeout is a number of seconds or None, not {timeout!r:.40}")
-        return timeout
+        return check_timeout(timeout)
 
 
 def _check_source(source: object) -> None:

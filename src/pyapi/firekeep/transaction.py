@@ -76,12 +76,15 @@ def run_transaction(
 
     Raises:
         InvalidArgument: `function` cannot be called, or is asynchronous: it may run several times,
-            each within one step of the client.
+            each within one step of the client. Or a flag is no flag.
     """
     if not callable(function):
         raise InvalidArgument(f"a transaction runs a function, not {function!r:.60}")
     if inspect.iscoroutinefunction(function):
         raise InvalidArgument("a transaction's function must not be asynchronous")
+    for name, flag in (("apply_locally", apply_locally), ("require_server", require_server)):
+        if not isinstance(flag, bool):
+            raise InvalidArgument(f"{name} is True or False, not {flag!r:.40}")
     handle = driver.transaction(
         path, function, apply_locally=apply_locally, require_server=require_server
     )
