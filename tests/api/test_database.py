@@ -8,8 +8,8 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.api.driven import settle
-from tests.api.offline import URL, database, offline, unreachable
+from tests.api.driven import World, settle
+from tests.api.offline import URL, database, offline, over, unreachable
 
 import firekeep
 from firekeep import Config, Database, Path
@@ -160,6 +160,38 @@ CALLS: list[Callable[[Database], object]] = [
     lambda db: db.purge_outstanding_writes(),
     lambda db: db.clear_cache(),
 ]
+
+
+async def test_after_leaving_there_are_no_status_changes_to_wait_for() -> None:
+    async with database() as db:
+        before = db.status_changes()
+
+    assert (await anext(before)).connection == "offline"
+    with pytest.raises(DatabaseClosed):
+        await anext(before)
+    with pytest.raises(DatabaseClosed):
+        db.status_changes()
+
+
+async def test_what_is_closed_after_leaving_is_closed_in_silence() -> None:
+    world = World()
+    async with world.driver:
+        await world.connect()
+        db = over(world)
+        presence = db.presence("online", last_seen="seen")
+        open_ones = [
+            presence,
+            db.presence("offline"),
+            db.reference("a").on_value(print),
+            db.reference("a").values(),
+            db.status_changes(),
+            db.on_status(print),
+        ]
+
+    for one in open_ones:
+        one.close()
+        one.close()
+    assert presence.record is None
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -435,6 +467,45 @@ async def test_a_failing_status_callback_disturbs_nobody(
         assert seen[0] == "connecting"
         assert db.status.last_error is error
         assert "mine" in caplog.text
+
+
+async def test_a_failing_callback_is_told_to_who_hears_of_the_status() -> None:
+    async with offline() as db:
+        error = ValueError("mine")
+        told: list[Exception | None] = []
+
+        def fail(snapshot: firekeep.Snapshot) -> None:
+            raise error
+
+        async def fail_later(snapshot: firekeep.Snapshot) -> None:
+            raise error
+
+        db.on_status(lambda status: told.append(status.last_error))
+        for place, callback in (("a", fail), ("b", fail_later)):
+            db.reference(place).on_value(callback)
+            told.clear()
+            db.reference(place).set(1)
+            await settle()
+            assert told == [error]
+
+
+async def test_a_failing_asynchronous_status_callback_is_not_told_of_its_own_failure() -> None:
+    async with database() as db:
+        seen: list[str] = []
+        error = ValueError("mine")
+
+        async def fail(status: firekeep.Status) -> None:
+            seen.append(status.connection)
+            raise error
+
+        db.on_status(fail)
+        db.go_online()
+        await settle()
+        calls = len(seen)
+        await settle()
+
+        assert len(seen) == calls
+        assert db.status.last_error is error
 
 
 @pytest.mark.parametrize("name", ["on_status", "on_write_rejected"])

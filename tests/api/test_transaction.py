@@ -142,6 +142,13 @@ async def test_what_cannot_be_called_is_refused_at_once(function: Any) -> None:
             db.reference("n").transaction(function)
 
 
+async def test_its_function_can_be_given_by_name() -> None:
+    async with offline({"n": 5}) as db:
+        db.reference("n").transaction(fn=add_one)
+
+        assert (await db.reference("n").get("cache")).value == 6
+
+
 @pytest.mark.parametrize("flag", ["apply_locally", "require_server"])
 async def test_a_flag_is_true_or_false(flag: str) -> None:
     async with offline({"n": 5}) as db:

@@ -231,11 +231,14 @@ class Database:
             watch = db.on_status(lambda status: print(status.connection))
         """
         _check_callable(callback)
-        serial = SerialCallback(callback, self._driver, is_latest_enough=True)
+        serial = SerialCallback(callback, self._driver.start_watching, is_latest_enough=True)
         return _Registration(serial, self._driver.add_status_callback(serial.call))
 
     def status_changes(self) -> StatusStream:
         """Return an iterator over the present status and each new one; only the latest counts.
+
+        Raises:
+            DatabaseClosed: the database has been left.
 
         Example::
 
@@ -372,7 +375,7 @@ class Database:
             db.on_write_rejected(lambda write: print(write.path, write.error))
         """
         _check_callable(callback)
-        serial = SerialCallback(callback, self._driver)
+        serial = SerialCallback(callback, self._driver.start_soon)
         return _Registration(serial, self._driver.add_rejection_callback(serial.call))
 
     def __repr__(self) -> str:

@@ -29,7 +29,7 @@ class Delivery:
     def __init__(
         self,
         performers: dict[type, Callable[[Any], None]],
-        failed: Callable[[Exception], None],
+        failed: Callable[[Exception], list[Effect]],
     ) -> None:
         self.performers = performers
         """What is called for each kind of effect but `Deliver`."""
@@ -101,4 +101,4 @@ class Delivery:
             # Whatever a callback raises must not reach the others, nor the caller (I-32).
             except Exception as error:
                 logger.exception("a callback for %s at %s failed", event.kind, event.path)
-                self._failed(error)
+                self._queue += self._failed(error)

@@ -144,7 +144,7 @@ class Driver:
                 StatusChanged: self._publish_status,
                 Report: _log,
             },
-            self._callback_failed,
+            self._note_error,
         )
         self._lock = threading.RLock()
         self._group: anyio.abc.TaskGroup | None = None
@@ -153,7 +153,7 @@ class Driver:
         self._connection: Connection | None = None
         self._timer = Timer(self._clock, self._wake)
         self._push_ids = PushIdGenerator()
-        self._status_callbacks: Callbacks[Status] = Callbacks(self._callback_failed)
+        self._status_callbacks: Callbacks[Status] = Callbacks(self._note_error)
         self._rejection_callbacks: Callbacks[Write] = Callbacks(self._callback_failed)
         self._draining = Draining()
         self._reading = Gate()
@@ -174,6 +174,11 @@ class Driver:
             LoadWrites: self._storing.load_writes,
             SwitchOwner: self._storing.switch_owner,
         }
+
+    @property
+    def is_left(self) -> bool:
+        """Whether it has been left, and nothing happens any more."""
+        return self._group is not None and not self._is_open
 
     @property
     def has_disk(self) -> bool:
@@ -533,9 +538,23 @@ class Driver:
 
     def start_soon(self, function: Callable[..., Awaitable[object]], *arguments: object) -> None:
         """Run an asynchronous function in the database's task group; a failure is logged."""
+        self._start_soon(self._callback_failed, function, arguments)
+
+    def start_watching(
+        self, function: Callable[..., Awaitable[object]], *arguments: object
+    ) -> None:
+        """Likewise for what is called with each status, which does not hear of its own failure."""
+        self._start_soon(self._note_error, function, arguments)
+
+    def _start_soon(
+        self,
+        failed: Callable[[Exception], object],
+        function: Callable[..., Awaitable[object]],
+        arguments: tuple[object, ...],
+    ) -> None:
         self._check_usable()
         assert self._group is not None
-        self._group.start_soon(self._run_task, function, arguments)
+        self._group.start_soon(self._run_task, failed, function, arguments)
 
     def _check_usable(self) -> None:
         if not self._is_open:
@@ -592,9 +611,12 @@ class Driver:
         if self._status_callbacks:
             self._status_callbacks.call(self.status)
 
+    def _note_error(self, error: Exception) -> list[Effect]:
+        # Not performed at once: a failing status callback must not call itself for ever.
+        return self._engine.note_error(error)
+
     def _callback_failed(self, error: Exception) -> None:
-        # A failing status callback must not call itself for ever.
-        self._engine.note_error(error)
+        self._delivery.perform(self._note_error(error))
 
     def _wake(self, now_s: float) -> None:
         with self._lock:
@@ -676,7 +698,10 @@ class Driver:
         return None
 
     async def _run_task(
-        self, function: Callable[..., Awaitable[object]], arguments: tuple[object, ...]
+        self,
+        failed: Callable[[Exception], object],
+        function: Callable[..., Awaitable[object]],
+        arguments: tuple[object, ...],
     ) -> None:
         try:
             await function(*arguments)
@@ -684,7 +709,7 @@ class Driver:
         except Exception as error:
             logger.exception("an asynchronous callback failed")
             with self._lock:
-                self._callback_failed(error)
+                failed(error)
 
     def _received(self, connection: Connection, messages: Sequence[bytes | bytearray]) -> None:
         with self._lock:

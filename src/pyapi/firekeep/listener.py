@@ -116,7 +116,7 @@ class Listener(Registrant):
         self._on_cancel = on_cancel
         self._serial = SerialCallback(
             callback,
-            driver,
+            driver.start_soon,
             is_latest_enough=is_latest_enough,
             overflowed=self._overflowed,
         )
@@ -153,7 +153,7 @@ class Listener(Registrant):
         if self._on_cancel is None:
             logger.warning("the listener at %s has ended: %s", self._path, error)
         else:
-            SerialCallback(self._on_cancel, self._driver).call(error)
+            SerialCallback(self._on_cancel, self._driver.start_soon).call(error)
 
     def _overflowed(self) -> None:
         super().close()

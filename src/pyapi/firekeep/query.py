@@ -309,7 +309,7 @@ class Query:
         Raises:
             NotCached: only the cache was asked, and it does not know of such an event.
             TimedOut: there was none within `timeout`.
-        Offline: likewise, and there was no connection then.
+            Offline: likewise, and there was no connection then.
             ServerError: the server refused.
 
         Example::

@@ -6,6 +6,7 @@ import anyio
 
 from firekeep.driver import Driver
 from firekeep.event_stream import Stream
+from firekeep.exceptions import DatabaseClosed
 from firekeep.status import Status
 
 __all__ = ["StatusStream", "status_stream"]
@@ -28,6 +29,8 @@ class StatusBuffer:
 
     def open(self) -> None:
         """Begin with the present status."""
+        if self._driver.is_left:
+            raise DatabaseClosed("the database has been left")
         self._latest = self._driver.status
         self._remove = self._driver.add_status_callback(self._set)
 
