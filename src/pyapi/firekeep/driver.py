@@ -41,6 +41,7 @@ from firekeep.engine.gets import GetResult, GetSource
 from firekeep.engine.requests import Updates
 from firekeep.engine.transactions import Outcome
 from firekeep.exceptions import DatabaseClosed, UsageError, WriteCancelled
+from firekeep.forgotten import Forgotten
 from firekeep.gate import Gate
 from firekeep.pending import Pending
 from firekeep.push_id import RANDOM_BITS, PushIdGenerator
@@ -156,6 +157,8 @@ class Driver:
         self._status_callbacks: Callbacks[Status] = Callbacks(self._note_error)
         self._rejection_callbacks: Callbacks[Write] = Callbacks(self._callback_failed)
         self._draining = Draining()
+        self.forgotten = Forgotten()
+        """Where a finalizer notes what is to be closed."""
         self._reading = Gate()
 
     def keep_in(
@@ -209,6 +212,7 @@ class Driver:
         self._group = group
         self._is_open = True
         group.start_soon(self._timer.run)
+        group.start_soon(self.forgotten.run)
         if self._storing is not None:
             self._storing.start(group)
         if not self._is_offline_wanted:

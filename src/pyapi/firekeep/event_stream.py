@@ -1,7 +1,6 @@
 """Asynchronous iterators over what a query shows, each with a bounded buffer."""
 
 import sys
-import threading
 from collections import deque
 from types import TracebackType
 from typing import Final, Generic, Literal, Protocol, Self, TypeVar, cast
@@ -54,6 +53,10 @@ class Buffer(Protocol[ItemT_co]):
         """Stop listening."""
         ...
 
+    def forget(self) -> None:
+        """Have it closed soon, because its iterator is no more; called by a finalizer."""
+        ...
+
 
 class StreamBuffer(Registrant):
     """The listener behind an iterator."""
@@ -69,6 +72,10 @@ class StreamBuffer(Registrant):
         """Stop listening; whoever waits for an item is woken."""
         super().close()
         self.wake()
+
+    def forget(self) -> None:
+        """Have it closed soon; called by a finalizer."""
+        self._driver.forgotten.add(self.close)
 
     def fail(self, error: Exception) -> None:
         """Stop listening for a reason that the iterator raises in the end."""
@@ -261,12 +268,11 @@ class Stream(Generic[ItemT_co]):
                 ...
     """
 
-    __slots__ = ("__weakref__", "_buffer", "_taken", "_thread")
+    __slots__ = ("__weakref__", "_buffer", "_taken")
 
     def __init__(self, buffer: Buffer[ItemT_co]) -> None:
         self._buffer = buffer
         self._taken = 0
-        self._thread = threading.get_ident()
         buffer.open()
 
     def __aiter__(self) -> Self:
@@ -329,9 +335,8 @@ class Stream(Generic[ItemT_co]):
 
     def __del__(self) -> None:
         """Stop listening if nobody else did."""
-        # The garbage collector may run on a thread that must not touch the database.
-        if hasattr(self, "_thread") and threading.get_ident() == self._thread:
-            self._buffer.close()
+        if not self._buffer.is_closed:
+            self._buffer.forget()
 
 
 class ValueStream(Stream[Snapshot]):

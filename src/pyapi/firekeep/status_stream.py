@@ -46,6 +46,10 @@ class StatusBuffer:
             self._remove = None
         self._wake()
 
+    def forget(self) -> None:
+        """Have it closed soon; called by a finalizer."""
+        self._driver.forgotten.add(self.close)
+
     def _set(self, status: Status) -> None:
         self._latest = status
         self._wake()
