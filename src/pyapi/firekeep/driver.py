@@ -156,6 +156,7 @@ class Driver:
         self._push_ids = PushIdGenerator()
         self._status_callbacks: Callbacks[Status] = Callbacks(self._note_error)
         self._rejection_callbacks: Callbacks[Write] = Callbacks(self._callback_failed)
+        self._arrival_callbacks: Callbacks[None] = Callbacks(self._callback_failed)
         self._draining = Draining()
         self.forgotten = Forgotten()
         """Where a finalizer notes what is to be closed."""
@@ -464,6 +465,10 @@ class Driver:
         """Call back with each write that failed and that nobody awaited; return what removes it."""
         return self._rejection_callbacks.add(callback)
 
+    def add_arrival_callback(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back after each step in which something came from the server; return what ends it."""
+        return self._arrival_callbacks.add(lambda _: callback())
+
     def server_time_ms(self) -> int:
         """Return the estimated time of the server in ms since 1970."""
         with self._lock:
@@ -722,6 +727,7 @@ class Driver:
                 self._delivery.perform(
                     self._engine.receive(messages, clock.monotonic_s(), clock.wall_ms())
                 )
+                self._arrival_callbacks.call(None)
 
     def _sent(self) -> None:
         self._engine.sent(self._clock.monotonic_s())

@@ -18,7 +18,15 @@ from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.path import Path
 from firekeep_core.sync.event import Event as CoreEvent
 
-__all__ = ["EventBuffer", "EventStream", "Overflow", "Stream", "ValueBuffer", "ValueStream"]
+__all__ = [
+    "EventBuffer",
+    "EventStream",
+    "Overflow",
+    "Stream",
+    "StreamBuffer",
+    "ValueBuffer",
+    "ValueStream",
+]
 
 Overflow = Literal["error", "conflate", "block"]
 """What happens to an event for which a buffer has no room."""

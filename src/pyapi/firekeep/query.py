@@ -9,6 +9,7 @@ from firekeep.engine.gets import GetSource
 from firekeep.event_stream import EventStream, Overflow, ValueStream, event_stream, value_stream
 from firekeep.exceptions import InvalidArgument, NotCached, Offline, TimedOut
 from firekeep.listener import Listener, check_kind, listen_child, listen_value
+from firekeep.once import confirmed_stream
 from firekeep.snapshot import Metadata, Snapshot
 from firekeep.timeout import Timeout, check_timeout
 from firekeep.types import CancelCallback, ChildCallback, EventKind, ValueCallback
@@ -302,8 +303,9 @@ class Query:
     ) -> Snapshot:
         """Wait for one event, such as the first child or the next one to be removed.
 
-        `source` ``server`` passes over what the server has not confirmed on this connection;
-        ``cache`` does not wait. `timeout` is in seconds, by default as long as it takes, and as of
+        `source` ``server`` waits until the server has confirmed on this connection what the query
+        shows: ``child_added`` then gives the first child there is, the others what the server has
+        told, or what happens from then on. ``cache`` does not wait. `timeout` is in seconds, by default as long as it takes, and as of
         `get` for ``value``.
 
         Raises:
@@ -322,11 +324,11 @@ class Query:
             return await self.get(source, timeout)
         default_s = self._client.config.get_timeout_s if kind == "value" else None
         timeout_s = self._timeout_s(timeout, default_s)
-        async with self.events(kind, buffer=1000, overflow="conflate") as events:
-            with anyio.move_on_after(0 if source == "cache" else timeout_s):
-                async for event in events:
-                    if source != "server" or not event.snapshot.metadata.from_cache:
-                        return event.snapshot
+        with anyio.move_on_after(0 if source == "cache" else timeout_s):
+            if source == "server":
+                return await self._first_confirmed(kind)
+            async with self.events(kind, buffer=1000, overflow="conflate") as events:
+                return (await anext(events)).snapshot
         if source == "cache":
             raise NotCached(f"no {kind} of {self._path} is known")
         if self._driver.status.connection != "online":
@@ -368,6 +370,11 @@ class Query:
         """Return what it means."""
         narrowed = "" if self._params.is_default else f" {self._params.identifier}"
         return f"<{type(self).__name__} {self}{narrowed}>"
+
+    async def _first_confirmed(self, kind: EventKind) -> Snapshot:
+        async with confirmed_stream(self._driver, self._path, self._params, kind) as stream:
+            self._client.streams.add(stream)
+            return await anext(stream)
 
     def _narrow(self, params: QueryParams) -> "Query":
         return Query(self._client, self._path, params)
