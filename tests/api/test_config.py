@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from firekeep.config import Config, Persistence
-from firekeep.exceptions import InvalidArgument
+from firekeep.exceptions import InvalidArgument, InvalidUrl
 
 MIB = 1024 * 1024
 
@@ -34,6 +34,10 @@ def test_the_defaults_are_those_of_the_protocol() -> None:
         ({"backoff_factor": 0.9}, "backoff_factor is at least 1, not 0.9"),
         ({"backoff_jitter": 1.1}, "backoff_jitter is a share of 1, not 1.1"),
         ({"backoff_min_s": 5, "backoff_max_s": 4}, "backoff_max_s 4 is less than backoff_min_s 5"),
+        ({"ssl_context": 5}, "ssl_context is an ssl.SSLContext, not int"),
+        ({"proxy": 5}, "proxy is an http:// or https:// URL, not int"),
+        ({"proxy": ""}, "proxy '' is neither an http:// nor an https:// URL"),
+        ({"proxy": "ftp://x"}, "proxy 'ftp://x' is neither an http:// nor an https:// URL"),
     ],
 )
 def test_a_setting_out_of_range_is_refused(settings: dict[str, Any], what: str) -> None:
@@ -67,6 +71,10 @@ def test_persistence_has_the_sdk_defaults() -> None:
         ({"budget_bytes": MIB - 1}, "budget_bytes is at least 1048576, not 1048575"),
         ({"durability": "always"}, "durability is 'batch', 'write' or 'none', not 'always'"),
         ({"path": ""}, "persistence path '' is empty"),
+        ({"path": 5}, "persistence path is text or a path, not 5"),
+        ({"path": b"here"}, "persistence path is text or a path, not b'here'"),
+        ({"path": "a\0b"}, "persistence path 'a\\x00b' holds a null character"),
+        ({"name": 5}, "persistence name is text, not 5"),
         ({"name": ""}, "persistence name ''"),
         ({"name": ".."}, "persistence name '..'"),
         ({"name": "a/b"}, "persistence name 'a/b'"),
@@ -77,6 +85,13 @@ def test_a_store_that_cannot_be_is_refused(settings: dict[str, Any], what: str) 
         Persistence(**settings)
 
     assert str(caught.value).startswith(what)
+
+
+def test_a_proxy_is_refused_without_showing_its_password() -> None:
+    with pytest.raises(InvalidUrl, match=r"proxy 'proxy:21'") as caught:
+        Config(proxy="ftp://me:secret@proxy:21")
+
+    assert "secret" not in str(caught.value)
 
 
 def test_a_budget_above_the_range_of_firebase_is_allowed() -> None:

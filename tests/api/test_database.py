@@ -8,8 +8,8 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.api.driven import settle
-from tests.api.offline import URL, database, offline, unreachable
+from tests.api.driven import World, settle
+from tests.api.offline import URL, database, offline, over, unreachable
 
 import firekeep
 from firekeep import Config, Database, Path
@@ -49,6 +49,7 @@ def test_the_address_of_a_location_is_not_a_database() -> None:
         {"auth": 5},
         {"app_check": object()},
         {"config": {"linger_s": 1}},
+        {"config": Config(proxy="http://host:port")},
     ],
 )
 def test_a_bad_option_is_refused_at_once(options: dict[str, Any]) -> None:
@@ -86,6 +87,32 @@ async def test_firebases_setters_enable_persistence_in_the_place_for_state(
         assert db.cache_info().budget_bytes == 50 * 1024 * 1024
 
     assert list(tmp_path.rglob("queue"))
+
+
+async def test_the_size_of_the_cache_can_be_set_before_it_is_enabled(
+    tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    db = database()
+    db.set_persistence_cache_size_bytes(50 * 1024 * 1024)
+    db.set_persistence_enabled(True)
+
+    async with db:
+        assert db.cache_info().budget_bytes == 50 * 1024 * 1024
+
+
+async def test_a_directory_survives_that_persistence_is_switched_off_and_on(
+    tmp_path: FilePath,
+) -> None:
+    db = database(persistence=tmp_path / "here")
+    db.set_persistence_enabled(False)
+    db.set_persistence_enabled(True)
+
+    async with db:
+        await db.reference("a").set(1).durable()
+
+    assert list(tmp_path.rglob("here/queue"))
 
 
 @pytest.mark.parametrize("size", [0, 1024 * 1024 - 1, -1, True, 2.5e6, "10"])
@@ -133,6 +160,38 @@ CALLS: list[Callable[[Database], object]] = [
     lambda db: db.purge_outstanding_writes(),
     lambda db: db.clear_cache(),
 ]
+
+
+async def test_after_leaving_there_are_no_status_changes_to_wait_for() -> None:
+    async with database() as db:
+        before = db.status_changes()
+
+    assert (await anext(before)).connection == "offline"
+    with pytest.raises(DatabaseClosed):
+        await anext(before)
+    with pytest.raises(DatabaseClosed):
+        db.status_changes()
+
+
+async def test_what_is_closed_after_leaving_is_closed_in_silence() -> None:
+    world = World()
+    async with world.driver:
+        await world.connect()
+        db = over(world)
+        presence = db.presence("online", last_seen="seen")
+        open_ones = [
+            presence,
+            db.presence("offline"),
+            db.reference("a").on_value(print),
+            db.reference("a").values(),
+            db.status_changes(),
+            db.on_status(print),
+        ]
+
+    for one in open_ones:
+        one.close()
+        one.close()
+    assert presence.record is None
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -223,6 +282,12 @@ async def test_a_cancellation_inside_leaves_as_it_is() -> None:
 # References.
 
 
+@pytest.mark.parametrize("path", [None, 0, False, [], b"", {}])
+def test_what_is_empty_and_no_text_is_not_the_root(path: Any) -> None:
+    with pytest.raises(InvalidPath):
+        database().reference(path)
+
+
 def test_a_reference_is_a_location() -> None:
     db = database()
 
@@ -254,6 +319,9 @@ async def test_the_queue_shows_what_waits() -> None:
         assert db.pending_writes() == [first, second]
         assert db.pending_write(second.id) is second
         assert db.pending_write(10**9) is None
+        for id in ([], "1", True, None):
+            with pytest.raises(InvalidArgument):
+                db.pending_write(id)  # type: ignore[arg-type]
         assert first.state == second.state == "queued"
         assert str(second.path) == "/b"
         assert db.status.pending_writes == 2
@@ -399,6 +467,45 @@ async def test_a_failing_status_callback_disturbs_nobody(
         assert seen[0] == "connecting"
         assert db.status.last_error is error
         assert "mine" in caplog.text
+
+
+async def test_a_failing_callback_is_told_to_who_hears_of_the_status() -> None:
+    async with offline() as db:
+        error = ValueError("mine")
+        told: list[Exception | None] = []
+
+        def fail(snapshot: firekeep.Snapshot) -> None:
+            raise error
+
+        async def fail_later(snapshot: firekeep.Snapshot) -> None:
+            raise error
+
+        db.on_status(lambda status: told.append(status.last_error))
+        for place, callback in (("a", fail), ("b", fail_later)):
+            db.reference(place).on_value(callback)
+            told.clear()
+            db.reference(place).set(1)
+            await settle()
+            assert told == [error]
+
+
+async def test_a_failing_asynchronous_status_callback_is_not_told_of_its_own_failure() -> None:
+    async with database() as db:
+        seen: list[str] = []
+        error = ValueError("mine")
+
+        async def fail(status: firekeep.Status) -> None:
+            seen.append(status.connection)
+            raise error
+
+        db.on_status(fail)
+        db.go_online()
+        await settle()
+        calls = len(seen)
+        await settle()
+
+        assert len(seen) == calls
+        assert db.status.last_error is error
 
 
 @pytest.mark.parametrize("name", ["on_status", "on_write_rejected"])

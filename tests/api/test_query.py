@@ -79,6 +79,8 @@ def test_a_combination_without_sense_is_refused_at_once(build: Callable[[Any], Q
         lambda q: q.on_child_added(lambda *_: None, "no"),
         lambda q: q.values(buffer=0),
         lambda q: q.values(buffer=True),
+        lambda q: q.values(buffer=10**30),
+        lambda q: q.events(["value"]),
         lambda q: q.events("child_vanished"),
         lambda q: q.events(overflow="spill"),
         lambda q: q.events(buffer=-1),
@@ -134,17 +136,27 @@ async def test_a_read_never_hangs() -> None:
             await db.reference("scores").get(timeout=0.01)
 
 
-@pytest.mark.parametrize("seconds", [-1, "soon", True, float("nan")])
+@pytest.mark.parametrize("seconds", [-1, "soon", True, float("nan"), [], 10**400])
 async def test_a_timeout_without_sense_is_refused(seconds: Any) -> None:
     async with offline() as db:
         with pytest.raises(InvalidArgument):
             await db.reference().get(timeout=seconds)
+        with pytest.raises(InvalidArgument):
+            await db.wait_for_pending_writes(seconds)
 
 
 async def test_a_source_that_does_not_exist_is_refused() -> None:
     async with offline() as db:
         with pytest.raises(InvalidArgument):
             await db.reference().get(source="disk")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["vanished", None, ["value"]])
+async def test_an_event_of_no_kind_is_not_waited_for(kind: Any) -> None:
+    async with offline() as db:
+        with pytest.raises(InvalidArgument, match="kind of event"):
+            await db.reference().once(kind)
+        assert db.cache_info().queries == 0
 
 
 async def test_once_gives_the_first_event_and_stops_listening() -> None:

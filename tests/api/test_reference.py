@@ -38,6 +38,11 @@ def test_its_text_is_its_url() -> None:
     assert str(reference("a b/ü")) == f"{URL}/a%20b/%C3%BC"
 
 
+def test_a_key_that_is_no_text_for_utf_8_can_be_shown() -> None:
+    assert str(reference("a/\ud800")) == f"{URL}/a/%ED%A0%80"
+    assert repr(reference("\ud800")) == f"<Reference {URL}/%ED%A0%80>"
+
+
 def test_equality_and_hash_are_by_database_and_path() -> None:
     db = database()
 
@@ -254,6 +259,9 @@ async def test_a_string_above_10_mib_is_refused() -> None:
         [("a", 1)],
         None,
         {"a/b/.priority": True},
+        {".info": 1},
+        {".info/a": 1},
+        {".info/.priority": 1},
     ],
 )
 async def test_an_update_without_sense_is_refused_at_once(values: Any) -> None:
@@ -287,6 +295,7 @@ async def test_a_priority_is_a_number_or_text(priority: Any) -> None:
         lambda ref: ref.transaction(lambda value: value),
         lambda ref: ref.keep_synced(True),
         lambda ref: ref.root.update({".info/connected": True}),
+        lambda ref: ref.root.update({".info/.priority": 1}),
     ],
 )
 async def test_what_the_client_says_of_itself_cannot_be_written(
@@ -305,6 +314,28 @@ async def test_values_are_taken_as_they_are_at_the_call() -> None:
         value["list"].append(2)
 
         assert (await db.reference("a").get("cache")).value == {"list": [1]}
+
+
+async def test_a_mapping_that_cannot_be_read_is_refused_at_once_and_changes_nothing() -> None:
+    class Broken(Mapping[str, Any]):
+        def __getitem__(self, key: str) -> Any:
+            raise RuntimeError("broken")
+
+        def __iter__(self) -> Any:
+            return iter(["a"])
+
+        def __len__(self) -> int:
+            return 1
+
+    async with offline() as db:
+        for write in (
+            lambda: db.reference("place").set(Broken()),
+            lambda: db.reference("place").set({"below": [Broken()]}),
+            lambda: db.reference("place").update(Broken()),
+        ):
+            with pytest.raises(InvalidValue, match=r"at /place.*Broken cannot be read.*broken"):
+                write()
+        assert db.pending_writes() == []
 
 
 async def test_any_mapping_and_sequence_can_be_written() -> None:

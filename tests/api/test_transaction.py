@@ -142,6 +142,23 @@ async def test_what_cannot_be_called_is_refused_at_once(function: Any) -> None:
             db.reference("n").transaction(function)
 
 
+async def test_its_function_can_be_given_by_name() -> None:
+    async with offline({"n": 5}) as db:
+        db.reference("n").transaction(fn=add_one)
+
+        assert (await db.reference("n").get("cache")).value == 6
+
+
+@pytest.mark.parametrize("flag", ["apply_locally", "require_server"])
+async def test_a_flag_is_true_or_false(flag: str) -> None:
+    async with offline({"n": 5}) as db:
+        options: dict[str, Any] = {flag: "no"}
+        with pytest.raises(InvalidArgument, match=flag):
+            db.reference("n").transaction(add_one, **options)
+
+        assert (await db.reference("n").get("cache")).value == 5
+
+
 async def test_an_asynchronous_function_is_refused_at_once() -> None:
     async def later(value: Any) -> Any:
         return value

@@ -57,6 +57,7 @@ DRIVER_PARTS = {
     "connection",
     "delivery",
     "draining",
+    "forgotten",
     "gate",
     "identity",
     "pending",

@@ -14,7 +14,7 @@ ArgumentT = TypeVar("ArgumentT")
 class Callbacks(Generic[ArgumentT]):
     """Called in the order in which they were added; a failure is logged and handed on (I-32)."""
 
-    def __init__(self, failed: Callable[[Exception], None]) -> None:
+    def __init__(self, failed: Callable[[Exception], object]) -> None:
         self._failed = failed
         self._callbacks: list[Callable[[ArgumentT], object]] = []
 

@@ -3,10 +3,10 @@
 import ssl
 from dataclasses import KW_ONLY, dataclass, field
 from math import isfinite
-from os import PathLike
-from typing import Literal
+from os import PathLike, fspath
+from typing import Literal, cast
 
-from firekeep.exceptions import InvalidArgument
+from firekeep.exceptions import InvalidArgument, InvalidUrl
 
 __all__ = ["Config", "Persistence"]
 
@@ -20,7 +20,8 @@ class Config:
     Times are in seconds, sizes in bytes.
 
     Raises:
-        InvalidArgument: a number is out of its range, at once.
+        InvalidArgument: a number is out of its range, or `ssl_context` is none, at once.
+        InvalidUrl: `proxy` is no HTTP proxy, at once.
 
     Example::
 
@@ -64,7 +65,7 @@ class Config:
     """An http:// or https:// URL; None for none; "environment" reads HTTPS_PROXY and NO_PROXY."""
 
     def __post_init__(self) -> None:
-        """Check every number."""
+        """Check every number, and what is to be used of the network."""
         for name in ("max_pending_writes", "max_pending_bytes", "max_message_bytes"):
             _check_whole(name, getattr(self, name), minimum=1)
         for name in (
@@ -87,6 +88,11 @@ class Config:
                 f"backoff_max_s {self.backoff_max_s!r} is less than"
                 f" backoff_min_s {self.backoff_min_s!r}"
             )
+        if not (self.ssl_context is None or isinstance(self.ssl_context, ssl.SSLContext)):
+            raise InvalidArgument(
+                f"ssl_context is an ssl.SSLContext, not {type(self.ssl_context).__name__}"
+            )
+        _check_proxy(self.proxy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +121,14 @@ class Persistence:
     durability: Literal["batch", "write", "none"] = "batch"
 
     def __post_init__(self) -> None:
-        """Check the name, the budget and the durability."""
+        """Check the path, the name, the budget and the durability."""
+        if not isinstance(self.name, str):
+            raise InvalidArgument(f"persistence name is text, not {self.name!r:.60}")
         if not self.name or self.name in (".", "..") or not _PLAIN.issuperset(self.name):
             raise InvalidArgument(
                 f"persistence name {self.name!r}: letters, digits, '-', '_' and '.' are allowed"
             )
-        if self.path is not None and not str(self.path):
-            raise InvalidArgument("persistence path '' is empty")
+        _check_path(self.path)
         _check_whole("budget_bytes", self.budget_bytes, minimum=MIB)
         if self.durability not in ("batch", "write", "none"):
             raise InvalidArgument(
@@ -130,6 +137,30 @@ class Persistence:
 
 
 _PLAIN = frozenset("-_.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+def _check_proxy(proxy: object) -> None:
+    if proxy is None:
+        return
+    if not isinstance(proxy, str):
+        raise InvalidUrl(f"proxy is an http:// or https:// URL, not {type(proxy).__name__}")
+    scheme = proxy.partition("://")[0].lower() if "://" in proxy else "http"
+    if not proxy or scheme not in ("http", "https"):
+        # What stands before an '@' is a password.
+        shown = repr(proxy.rpartition("@")[2])
+        raise InvalidUrl(f"proxy {shown:.100} is neither an http:// nor an https:// URL")
+
+
+def _check_path(path: object) -> None:
+    if path is None:
+        return
+    text = fspath(cast("PathLike[str]", path)) if isinstance(path, PathLike) else path
+    if not isinstance(text, str):
+        raise InvalidArgument(f"persistence path is text or a path, not {path!r:.60}")
+    if not text:
+        raise InvalidArgument("persistence path '' is empty")
+    if "\0" in text:
+        raise InvalidArgument(f"persistence path {text!r:.120} holds a null character")
 
 
 def _check_whole(name: str, value: object, *, minimum: int) -> None:

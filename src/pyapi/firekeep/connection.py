@@ -11,7 +11,7 @@ import anyio
 from firekeep.config import Config
 from firekeep.engine.effects import Connect
 from firekeep.exceptions import Disconnected
-from firekeep.net.proxy import ProxyAddress, choose_proxy
+from firekeep.net.proxy import ProxyAddress, choose_proxy, parse_proxy
 from firekeep.net.transport import Transport
 from firekeep.net.websocket import connect, user_agent
 from firekeep.url import DatabaseUrl, socket_url
@@ -24,9 +24,15 @@ Connector: TypeAlias = Callable[[Connect], Awaitable[Transport]]
 
 
 class WebSocketConnector:
-    """Opens the WebSocket of the service, through a proxy where there is one."""
+    """Opens the WebSocket of the service, through a proxy where there is one.
+
+    Raises:
+        InvalidUrl: the proxy of the configuration cannot be one, at once.
+    """
 
     def __init__(self, url: DatabaseUrl, config: Config) -> None:
+        if config.proxy is not None and config.proxy != "environment":
+            parse_proxy(config.proxy)
         self._url = url
         self._config = config
         self._headers = {"User-Agent": user_agent(_version())}

@@ -24,6 +24,7 @@ from firekeep.status import CacheInfo, Status
 from firekeep.status_stream import StatusStream, status_stream
 from firekeep.storage.place import default_path
 from firekeep.storage.store import Store
+from firekeep.timeout import check_timeout
 from firekeep.types import Registration, TokenProvider, Writable
 from firekeep.url import EMULATOR_VARIABLE, parse_url
 from firekeep.write import Write
@@ -85,7 +86,10 @@ class Database:
                 f"{str(address)!r:.120} names a location; open the root and use reference()"
             )
         settings = Config() if config is None else config
-        self._persistence = _read_persistence(persistence)
+        kept = _read_persistence(persistence)
+        self._is_kept = kept is not None
+        # What is set stays set while persistence is switched off.
+        self._persistence = Persistence() if kept is None else kept
         self._driver = Driver(
             address,
             settings,
@@ -107,7 +111,7 @@ class Database:
         if self._is_entered:
             raise UsageError("a database is entered once; open another one")
         self._is_entered = True
-        if self._persistence is not None:
+        if self._is_kept:
             self._keep_in_store(self._persistence)
         await self._driver.__aenter__()
         return self
@@ -142,10 +146,7 @@ class Database:
         self._check_not_entered("set_persistence_enabled")
         if not isinstance(flag, bool):
             raise InvalidArgument(f"persistence is enabled by True or False, not {flag!r:.40}")
-        if not flag:
-            self._persistence = None
-        elif self._persistence is None:
-            self._persistence = Persistence()
+        self._is_kept = flag
 
     def set_persistence_cache_size_bytes(self, size: int) -> None:
         """Set what the cache on disk may hold, in bytes; at least 1 MiB, by default 10.
@@ -163,8 +164,7 @@ class Database:
             raise InvalidArgument(
                 f"the size of the cache is at least {MIB} bytes, not {size!r:.40}"
             )
-        if self._persistence is not None:
-            self._persistence = replace(self._persistence, budget_bytes=size)
+        self._persistence = replace(self._persistence, budget_bytes=size)
 
     # References.
 
@@ -178,7 +178,7 @@ class Database:
 
             db.reference("rooms/lobby")
         """
-        return Reference(self._client, child_path(path) if path else ROOT)
+        return Reference(self._client, child_path(path))
 
     def get_reference(self, path: str | Path = "") -> Reference:
         """Return a location, as `reference` does.
@@ -231,11 +231,14 @@ class Database:
             watch = db.on_status(lambda status: print(status.connection))
         """
         _check_callable(callback)
-        serial = SerialCallback(callback, self._driver, is_latest_enough=True)
+        serial = SerialCallback(callback, self._driver.start_watching, is_latest_enough=True)
         return _Registration(serial, self._driver.add_status_callback(serial.call))
 
     def status_changes(self) -> StatusStream:
         """Return an iterator over the present status and each new one; only the latest counts.
+
+        Raises:
+            DatabaseClosed: the database has been left.
 
         Example::
 
@@ -325,10 +328,15 @@ class Database:
     def pending_write(self, id: int) -> Write | None:
         """Return one of the writes that have no answer yet; None if there is no such one.
 
+        Raises:
+            InvalidArgument: ids are whole numbers.
+
         Example::
 
             write = db.pending_write(17)
         """
+        if not isinstance(id, int) or isinstance(id, bool):
+            raise InvalidArgument(f"the id of a write is a whole number, not {id!r:.40}")
         return self._driver.pending_write(id)
 
     async def wait_for_pending_writes(
@@ -339,12 +347,13 @@ class Database:
 
         Raises:
             TimedOut: some have none after `timeout` seconds; they stay in the queue.
+            InvalidArgument: `timeout` is no time.
 
         Example::
 
             await db.wait_for_pending_writes(timeout=5)
         """
-        await self._driver.wait_for_pending_writes(timeout)
+        await self._driver.wait_for_pending_writes(check_timeout(timeout))
 
     def purge_outstanding_writes(self) -> None:
         """Drop every write without an answer, every transaction and queued onDisconnect.
@@ -366,7 +375,7 @@ class Database:
             db.on_write_rejected(lambda write: print(write.path, write.error))
         """
         _check_callable(callback)
-        serial = SerialCallback(callback, self._driver)
+        serial = SerialCallback(callback, self._driver.start_soon)
         return _Registration(serial, self._driver.add_rejection_callback(serial.call))
 
     def __repr__(self) -> str:

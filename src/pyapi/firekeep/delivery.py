@@ -29,12 +29,16 @@ class Delivery:
     def __init__(
         self,
         performers: dict[type, Callable[[Any], None]],
-        failed: Callable[[Exception], None],
+        failed: Callable[[Exception], list[Effect]],
     ) -> None:
         self.performers = performers
         """What is called for each kind of effect but `Deliver`."""
         self._failed = failed
         self._queue: deque[Effect | deque[Event]] = deque()
+        self._taken = 0
+        """How many effects have left the queue: the number of the one at its front."""
+        self._forgotten: dict[tuple[int, Path, QueryParams], int] = {}
+        """Up to which number effects hold nothing for a registration, while any may be queued."""
         self._nesting = 0
 
     def perform(self, effects: list[Effect]) -> None:
@@ -50,34 +54,25 @@ class Delivery:
             while queue:
                 item = queue[0]
                 if type(item) is deque:
-                    self._deliver(item)
+                    self._deliver(item, self._taken)
                     # A nested call may have finished it, and taken it off already.
                     if queue and queue[0] is item:
-                        queue.popleft()
+                        self._take()
                 elif type(item) is Deliver:
                     queue[0] = deque(item.events)
                 else:
-                    queue.popleft()
+                    self._take()
                     self.performers[type(item)](item)
         finally:
             self._nesting -= 1
 
     def forget(self, path: Path, params: QueryParams, registration: object) -> None:
-        """Drop what is queued for a registration that has been removed (I-31)."""
-        for position, item in enumerate(self._queue):
-            if type(item) is Deliver:
-                item = self._queue[position] = deque(item.events)
-            if type(item) is deque:
-                kept = [
-                    event
-                    for event in item
-                    if event.registration is not registration
-                    or event.path != path
-                    or event.params != params
-                ]
-                if len(kept) != len(item):
-                    item.clear()
-                    item.extend(kept)
+        """Drop what is queued for a registration that has been removed (I-31).
+
+        The queue is not searched, or removing every listener in callbacks would be quadratic.
+        """
+        if self._queue:
+            self._forgotten[id(registration), path, params] = self._taken + len(self._queue)
 
     def clear(self) -> None:
         """Drop everything."""
@@ -85,14 +80,25 @@ class Delivery:
             if type(item) is deque:
                 item.clear()
         self._queue.clear()
+        self._forgotten.clear()
 
-    def _deliver(self, events: deque[Event]) -> None:
+    def _take(self) -> None:
+        self._queue.popleft()
+        self._taken += 1
+        if not self._queue:
+            self._forgotten.clear()
+
+    def _deliver(self, events: deque[Event], number: int) -> None:
         while events:
             event = events.popleft()
             registration: Any = event.registration
+            if self._forgotten:
+                key = (id(registration), event.path, event.params)
+                if number < self._forgotten.get(key, 0):
+                    continue
             try:
                 registration.deliver(event)
             # Whatever a callback raises must not reach the others, nor the caller (I-32).
             except Exception as error:
                 logger.exception("a callback for %s at %s failed", event.kind, event.path)
-                self._failed(error)
+                self._queue += self._failed(error)

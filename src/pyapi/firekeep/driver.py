@@ -39,11 +39,8 @@ from firekeep.engine.engine import DisconnectKind, Engine
 from firekeep.engine.gets import GetResult, GetSource
 from firekeep.engine.requests import Updates
 from firekeep.engine.transactions import Outcome
-from firekeep.exceptions import (
-    DatabaseClosed,
-    UsageError,
-    WriteCancelled,
-)
+from firekeep.exceptions import DatabaseClosed, UsageError, WriteCancelled
+from firekeep.forgotten import Forgotten
 from firekeep.gate import Gate
 from firekeep.identity import Identity
 from firekeep.pending import Pending
@@ -147,7 +144,7 @@ class Driver:
                 StatusChanged: self._publish_status,
                 Report: _log,
             },
-            self._callback_failed,
+            self._note_error,
         )
         self._lock = threading.RLock()
         self._group: anyio.abc.TaskGroup | None = None
@@ -157,9 +154,12 @@ class Driver:
         self._connection: Connection | None = None
         self._timer = Timer(self._clock, self._wake)
         self._push_ids = PushIdGenerator()
-        self._status_callbacks: Callbacks[Status] = Callbacks(self._callback_failed)
+        self._status_callbacks: Callbacks[Status] = Callbacks(self._note_error)
         self._rejection_callbacks: Callbacks[Write] = Callbacks(self._callback_failed)
+        self._arrival_callbacks: Callbacks[None] = Callbacks(self._callback_failed)
         self._draining = Draining()
+        self.forgotten = Forgotten()
+        """Where a finalizer notes what is to be closed."""
         self._reading = Gate()
 
     def keep_in(
@@ -178,6 +178,11 @@ class Driver:
             LoadWrites: self._storing.load_writes,
             SwitchOwner: self._storing.switch_owner,
         }
+
+    @property
+    def is_left(self) -> bool:
+        """Whether it has been left, and nothing happens any more."""
+        return self._group is not None and not self._is_open
 
     @property
     def has_disk(self) -> bool:
@@ -219,6 +224,7 @@ class Driver:
         self._group = group
         self._is_open = True
         group.start_soon(self._timer.run)
+        group.start_soon(self.forgotten.run)
         if storing is not None:
             storing.start(group)
         identity.start(group)
@@ -483,6 +489,10 @@ class Driver:
         """Call back with each write that failed and that nobody awaited; return what removes it."""
         return self._rejection_callbacks.add(callback)
 
+    def add_arrival_callback(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back after each step in which something came from the server; return what ends it."""
+        return self._arrival_callbacks.add(lambda _: callback())
+
     def server_time_ms(self) -> int:
         """Return the estimated time of the server in ms since 1970."""
         with self._lock:
@@ -561,9 +571,23 @@ class Driver:
 
     def start_soon(self, function: Callable[..., Awaitable[object]], *arguments: object) -> None:
         """Run an asynchronous function in the database's task group; a failure is logged."""
+        self._start_soon(self._callback_failed, function, arguments)
+
+    def start_watching(
+        self, function: Callable[..., Awaitable[object]], *arguments: object
+    ) -> None:
+        """Likewise for what is called with each status, which does not hear of its own failure."""
+        self._start_soon(self._note_error, function, arguments)
+
+    def _start_soon(
+        self,
+        failed: Callable[[Exception], object],
+        function: Callable[..., Awaitable[object]],
+        arguments: tuple[object, ...],
+    ) -> None:
         self._check_usable()
         assert self._group is not None
-        self._group.start_soon(self._run_task, function, arguments)
+        self._group.start_soon(self._run_task, failed, function, arguments)
 
     def _check_usable(self) -> None:
         if not self._is_open:
@@ -616,9 +640,12 @@ class Driver:
         if self._status_callbacks:
             self._status_callbacks.call(self.status)
 
+    def _note_error(self, error: Exception) -> list[Effect]:
+        # Not performed at once: a failing status callback must not call itself for ever.
+        return self._engine.note_error(error)
+
     def _callback_failed(self, error: Exception) -> None:
-        # A failing status callback must not call itself for ever.
-        self._engine.note_error(error)
+        self._delivery.perform(self._note_error(error))
 
     def _wake(self, now_s: float) -> None:
         with self._lock:
@@ -644,7 +671,10 @@ class Driver:
                     logger.exception("internal error at the end of a connection")
 
     async def _run_task(
-        self, function: Callable[..., Awaitable[object]], arguments: tuple[object, ...]
+        self,
+        failed: Callable[[Exception], object],
+        function: Callable[..., Awaitable[object]],
+        arguments: tuple[object, ...],
     ) -> None:
         try:
             await function(*arguments)
@@ -652,7 +682,7 @@ class Driver:
         except Exception as error:
             logger.exception("an asynchronous callback failed")
             with self._lock:
-                self._callback_failed(error)
+                failed(error)
 
     def _received(self, connection: Connection, messages: Sequence[bytes | bytearray]) -> None:
         with self._lock:
@@ -661,6 +691,7 @@ class Driver:
                 self._delivery.perform(
                     self._engine.receive(messages, clock.monotonic_s(), clock.wall_ms())
                 )
+                self._arrival_callbacks.call(None)
 
     def _sent(self) -> None:
         self._engine.sent(self._clock.monotonic_s())

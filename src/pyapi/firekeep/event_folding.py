@@ -1,5 +1,6 @@
 """Folds what happened to each child into what a consumer has to know (sync-engine §3.2)."""
 
+from collections import OrderedDict
 from collections.abc import Collection
 from typing import Final, cast
 
@@ -38,7 +39,8 @@ class FoldedEvents:
 
     def __init__(self, wanted: Collection[str]) -> None:
         self._wanted = wanted
-        self._children: dict[str, _Child] = {}
+        # A plain dict passes over all that were ever taken whenever its first key is asked for.
+        self._children: OrderedDict[str, _Child] = OrderedDict()
         self._value: Event | None = None
 
     def __bool__(self) -> bool:

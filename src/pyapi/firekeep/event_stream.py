@@ -1,6 +1,6 @@
 """Asynchronous iterators over what a query shows, each with a bounded buffer."""
 
-import threading
+import sys
 from collections import deque
 from types import TracebackType
 from typing import Final, Generic, Literal, Protocol, Self, TypeVar, cast
@@ -11,14 +11,22 @@ import anyio.lowlevel
 from firekeep.driver import Driver
 from firekeep.event_folding import FoldedEvents
 from firekeep.exceptions import BufferOverflow, DatabaseClosed, InvalidArgument
-from firekeep.listener import CHILD_KINDS, KIND_BITS, Registrant
+from firekeep.listener import CHILD_KINDS, KIND_BITS, Registrant, check_kind
 from firekeep.snapshot import Event, Snapshot
 from firekeep.types import EventKind
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.path import Path
 from firekeep_core.sync.event import Event as CoreEvent
 
-__all__ = ["EventBuffer", "EventStream", "Overflow", "Stream", "ValueBuffer", "ValueStream"]
+__all__ = [
+    "EventBuffer",
+    "EventStream",
+    "Overflow",
+    "Stream",
+    "StreamBuffer",
+    "ValueBuffer",
+    "ValueStream",
+]
 
 Overflow = Literal["error", "conflate", "block"]
 """What happens to an event for which a buffer has no room."""
@@ -53,6 +61,10 @@ class Buffer(Protocol[ItemT_co]):
         """Stop listening."""
         ...
 
+    def forget(self) -> None:
+        """Have it closed soon, because its iterator is no more; called by a finalizer."""
+        ...
+
 
 class StreamBuffer(Registrant):
     """The listener behind an iterator."""
@@ -68,6 +80,10 @@ class StreamBuffer(Registrant):
         """Stop listening; whoever waits for an item is woken."""
         super().close()
         self.wake()
+
+    def forget(self) -> None:
+        """Have it closed soon; called by a finalizer."""
+        self._driver.forgotten.add(self.close)
 
     def fail(self, error: Exception) -> None:
         """Stop listening for a reason that the iterator raises in the end."""
@@ -260,12 +276,11 @@ class Stream(Generic[ItemT_co]):
                 ...
     """
 
-    __slots__ = ("__weakref__", "_buffer", "_taken", "_thread")
+    __slots__ = ("__weakref__", "_buffer", "_taken")
 
     def __init__(self, buffer: Buffer[ItemT_co]) -> None:
         self._buffer = buffer
         self._taken = 0
-        self._thread = threading.get_ident()
         buffer.open()
 
     def __aiter__(self) -> Self:
@@ -281,13 +296,15 @@ class Stream(Generic[ItemT_co]):
             DatabaseClosed: the database has been left.
         """
         buffer = self._buffer
+        if self._taken >= _TAKEN_AT_ONCE:
+            # A consumer that never has to wait must still let others run, and be cancelled: here,
+            # where it holds no item that would be lost.
+            self._taken = 0
+            await anyio.lowlevel.checkpoint()
         while True:
             item = buffer.take()
             if item is not None:
-                # A consumer that never has to wait must still let others run, and be cancelled.
                 self._taken += 1
-                if self._taken % _TAKEN_AT_ONCE == 0:
-                    await anyio.lowlevel.checkpoint()
                 return item
             if buffer.error is not None:
                 raise buffer.error
@@ -326,9 +343,8 @@ class Stream(Generic[ItemT_co]):
 
     def __del__(self) -> None:
         """Stop listening if nobody else did."""
-        # The garbage collector may run on a thread that must not touch the database.
-        if hasattr(self, "_thread") and threading.get_ident() == self._thread:
-            self._buffer.close()
+        if not self._buffer.is_closed:
+            self._buffer.forget()
 
 
 class ValueStream(Stream[Snapshot]):
@@ -357,9 +373,8 @@ def event_stream(
     overflow: Overflow,
 ) -> EventStream:
     """Return an iterator over events of the given kinds, all of the children's if none is given."""
-    unknown = [kind for kind in kinds if kind not in KIND_BITS]
-    if unknown:
-        raise InvalidArgument(f"{unknown[0]!r:.40} is no kind of event: {', '.join(KIND_BITS)}")
+    for kind in kinds:
+        check_kind(kind)
     if overflow not in _POLICIES:
         raise InvalidArgument(f"overflow={overflow!r:.40} is none of {', '.join(_POLICIES)}")
     bits = sum({KIND_BITS[kind] for kind in kinds or CHILD_KINDS})
@@ -376,6 +391,6 @@ def _kind(event: CoreEvent) -> EventKind:
 
 
 def _check_size(buffer: object) -> int:
-    if not isinstance(buffer, int) or isinstance(buffer, bool) or buffer < 1:
-        raise InvalidArgument(f"buffer is a number of at least 1, not {buffer!r:.40}")
+    if not isinstance(buffer, int) or isinstance(buffer, bool) or not 1 <= buffer <= sys.maxsize:
+        raise InvalidArgument(f"buffer is a number from 1 to {sys.maxsize}, not {buffer!r:.40}")
     return buffer

@@ -14,7 +14,15 @@ from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.path import Path
 from firekeep_core.sync.event import Event as CoreEvent
 
-__all__ = ["CHILD_KINDS", "KIND_BITS", "Listener", "Registrant", "listen_child", "listen_value"]
+__all__ = [
+    "CHILD_KINDS",
+    "KIND_BITS",
+    "Listener",
+    "Registrant",
+    "check_kind",
+    "listen_child",
+    "listen_value",
+]
 
 logger = logging.getLogger("firekeep")
 
@@ -108,7 +116,7 @@ class Listener(Registrant):
         self._on_cancel = on_cancel
         self._serial = SerialCallback(
             callback,
-            driver,
+            driver.start_soon,
             is_latest_enough=is_latest_enough,
             overflowed=self._overflowed,
         )
@@ -145,7 +153,7 @@ class Listener(Registrant):
         if self._on_cancel is None:
             logger.warning("the listener at %s has ended: %s", self._path, error)
         else:
-            SerialCallback(self._on_cancel, self._driver).call(error)
+            SerialCallback(self._on_cancel, self._driver.start_soon).call(error)
 
     def _overflowed(self) -> None:
         super().close()
@@ -215,6 +223,16 @@ def listen_child(
     listener = ChildListener(driver, path, params, callback, on_cancel, is_latest_enough=False)
     listener.attach(KIND_BITS[kind])
     return listener
+
+
+def check_kind(kind: object) -> None:
+    """Refuse what is no kind of event.
+
+    Raises:
+        InvalidArgument: it is none.
+    """
+    if not isinstance(kind, str) or kind not in KIND_BITS:
+        raise InvalidArgument(f"{kind!r:.40} is no kind of event: {', '.join(KIND_BITS)}")
 
 
 def _check_callable(function: object, name: str) -> None:

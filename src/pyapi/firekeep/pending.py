@@ -16,19 +16,20 @@ class Pending(Generic[ResultT]):
     Raises: what the operation failed with.
     """
 
-    __slots__ = ("_error", "_event", "_result", "is_settled")
+    __slots__ = ("_error", "_event", "_result", "_waiting", "is_settled")
 
     def __init__(self) -> None:
         self._event: anyio.Event | None = None
         self._result: ResultT | None = None
         self._error: Exception | None = None
+        self._waiting = 0
         self.is_settled = False
         """Whether the outcome is known."""
 
     @property
     def is_awaited(self) -> bool:
-        """Whether somebody has waited for the outcome before it was known."""
-        return self._event is not None
+        """Whether somebody is waiting; who gave up does not count."""
+        return self._waiting > 0
 
     def settle(self, result: object, error: Exception | None) -> None:
         """Take the outcome; a second one means nothing."""
@@ -48,7 +49,11 @@ class Pending(Generic[ResultT]):
         if not self.is_settled:
             if self._event is None:
                 self._event = anyio.Event()
-            await self._event.wait()
+            self._waiting += 1
+            try:
+                await self._event.wait()
+            finally:
+                self._waiting -= 1
         if self._error is not None:
             raise self._error
         return cast("ResultT", self._result)

@@ -72,6 +72,10 @@ class Presence(Registrant):
         if self._is_closed:
             return
         super().close()
+        if self._driver.is_left:
+            # The server removes the record at the end of the connection.
+            self._record = self._write = None
+            return
         record = self._record
         self._withdraw()
         if record is not None:

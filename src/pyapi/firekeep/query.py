@@ -1,6 +1,6 @@
 """Queries: which children of a location, in which order, and what can be done with them."""
 
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 import anyio
 
@@ -8,8 +8,10 @@ from firekeep.client import Client
 from firekeep.engine.gets import GetSource
 from firekeep.event_stream import EventStream, Overflow, ValueStream, event_stream, value_stream
 from firekeep.exceptions import InvalidArgument, NotCached, Offline, TimedOut
-from firekeep.listener import KIND_BITS, Listener, listen_child, listen_value
+from firekeep.listener import Listener, check_kind, listen_child, listen_value
+from firekeep.once import confirmed_stream
 from firekeep.snapshot import Metadata, Snapshot
+from firekeep.timeout import Timeout, check_timeout
 from firekeep.types import CancelCallback, ChildCallback, EventKind, ValueCallback
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.path import Path
@@ -18,9 +20,6 @@ __all__ = ["Bound", "Query", "Timeout"]
 
 Bound: TypeAlias = bool | int | float | str | None
 """What the value that a query orders by can be compared with; None comes before everything."""
-
-Timeout: TypeAlias = float | Literal["default"] | None
-"""Seconds; None for as long as it takes; "default" for what the method says."""
 
 _SOURCES: Final = ("default", "server", "cache")
 
@@ -304,14 +303,15 @@ class Query:
     ) -> Snapshot:
         """Wait for one event, such as the first child or the next one to be removed.
 
-        `source` ``server`` passes over what the server has not confirmed on this connection;
-        ``cache`` does not wait. `timeout` is in seconds, by default as long as it takes, and as of
+        `source` ``server`` waits until the server has confirmed on this connection what the query
+        shows: ``child_added`` then gives the first child there is, the others what the server has
+        told, or what happens from then on. ``cache`` does not wait. `timeout` is in seconds, by default as long as it takes, and as of
         `get` for ``value``.
 
         Raises:
             NotCached: only the cache was asked, and it does not know of such an event.
             TimedOut: there was none within `timeout`.
-        Offline: likewise, and there was no connection then.
+            Offline: likewise, and there was no connection then.
             ServerError: the server refused.
 
         Example::
@@ -319,17 +319,16 @@ class Query:
             first = await reference.order_by_key().once("child_added")
         """
         _check_source(source)
-        if kind not in KIND_BITS:
-            raise InvalidArgument(f"{kind!r:.40} is no kind of event: {', '.join(KIND_BITS)}")
+        check_kind(kind)
         if kind == "value" and source != "default":
             return await self.get(source, timeout)
         default_s = self._client.config.get_timeout_s if kind == "value" else None
         timeout_s = self._timeout_s(timeout, default_s)
-        async with self.events(kind, buffer=1000, overflow="conflate") as events:
-            with anyio.move_on_after(0 if source == "cache" else timeout_s):
-                async for event in events:
-                    if source != "server" or not event.snapshot.metadata.from_cache:
-                        return event.snapshot
+        with anyio.move_on_after(0 if source == "cache" else timeout_s):
+            if source == "server":
+                return await self._first_confirmed(kind)
+            async with self.events(kind, buffer=1000, overflow="conflate") as events:
+                return (await anext(events)).snapshot
         if source == "cache":
             raise NotCached(f"no {kind} of {self._path} is known")
         if self._driver.status.connection != "online":
@@ -372,6 +371,11 @@ class Query:
         narrowed = "" if self._params.is_default else f" {self._params.identifier}"
         return f"<{type(self).__name__} {self}{narrowed}>"
 
+    async def _first_confirmed(self, kind: EventKind) -> Snapshot:
+        async with confirmed_stream(self._driver, self._path, self._params, kind) as stream:
+            self._client.streams.add(stream)
+            return await anext(stream)
+
     def _narrow(self, params: QueryParams) -> "Query":
         return Query(self._client, self._path, params)
 
@@ -386,11 +390,7 @@ class Query:
     def _timeout_s(self, timeout: Timeout, default_s: float | None) -> float | None:
         if timeout == "default":
             return default_s
-        if timeout is None:
-            return None
-        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout >= 0:
-            raise InvalidArgument(f"timeout is a number of seconds or None, not {timeout!r:.40}")
-        return timeout
+        return check_timeout(timeout)
 
 
 def _check_source(source: object) -> None:

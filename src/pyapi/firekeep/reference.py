@@ -154,14 +154,14 @@ class Reference(Query):
 
     def transaction(
         self,
-        function: TransactionFunction,
+        fn: TransactionFunction,
         *,
         apply_locally: bool = True,
         require_server: bool = False,
     ) -> Transaction:
         """Change the value depending on what it is, however many clients do so at once.
 
-        `function` is given the value as plain Python and returns the new one: None removes it,
+        `fn` is given the value as plain Python and returns the new one: None removes it,
         `firekeep.ABORT` leaves it as it is, an exception ends the transaction and is raised where
         it is awaited. It may be called several times, first with what the client knows, and must
         do nothing else. `apply_locally=False` shows nothing before the server has agreed;
@@ -175,7 +175,7 @@ class Reference(Query):
         return run_transaction(
             self._driver,
             self._path,
-            function,
+            fn,
             apply_locally=apply_locally,
             require_server=require_server,
         )

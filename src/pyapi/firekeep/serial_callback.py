@@ -3,20 +3,12 @@
 import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any
 
-__all__ = ["BACKLOG", "SerialCallback", "Starter"]
+__all__ = ["BACKLOG", "SerialCallback"]
 
 BACKLOG = 10_000
 """Calls of an asynchronous function that may wait, where not only the latest counts."""
-
-
-class Starter(Protocol):
-    """Starts tasks that live as long as the database."""
-
-    def start_soon(self, function: Callable[..., Awaitable[object]], *arguments: object) -> None:
-        """Run an asynchronous function; a failure is logged."""
-        ...
 
 
 class SerialCallback:
@@ -24,7 +16,8 @@ class SerialCallback:
 
     A plain one runs within `call`. An asynchronous one, or a plain one that gives an awaitable, is
     called again when the call before is done; until then calls wait: up to `BACKLOG` of them, or
-    only the last one if `is_latest_enough`.
+    only the last one if `is_latest_enough`. `start_soon` runs an asynchronous function in a task
+    of the database's, and logs a failure.
     """
 
     __slots__ = (
@@ -33,20 +26,20 @@ class SerialCallback:
         "_is_closed",
         "_is_running",
         "_overflowed",
-        "_starter",
+        "_start_soon",
         "is_async",
     )
 
     def __init__(
         self,
         function: Callable[..., object],
-        starter: Starter,
+        start_soon: Callable[..., None],
         *,
         is_latest_enough: bool = False,
         overflowed: Callable[[], None] | None = None,
     ) -> None:
         self._function = function
-        self._starter = starter
+        self._start_soon = start_soon
         self._backlog: deque[tuple[Any, ...]] = deque(maxlen=1 if is_latest_enough else None)
         self._overflowed = overflowed
         self._is_running = False
@@ -79,7 +72,7 @@ class SerialCallback:
 
     def _start(self, first: Awaitable[object] | None) -> None:
         self._is_running = True
-        self._starter.start_soon(self._run, first)
+        self._start_soon(self._run, first)
 
     async def _run(self, first: Awaitable[object] | None) -> None:
         try:

@@ -6,6 +6,7 @@ import anyio
 
 from firekeep.driver import Driver
 from firekeep.event_stream import Stream
+from firekeep.exceptions import DatabaseClosed
 from firekeep.status import Status
 
 __all__ = ["StatusStream", "status_stream"]
@@ -28,6 +29,8 @@ class StatusBuffer:
 
     def open(self) -> None:
         """Begin with the present status."""
+        if self._driver.is_left:
+            raise DatabaseClosed("the database has been left")
         self._latest = self._driver.status
         self._remove = self._driver.add_status_callback(self._set)
 
@@ -42,6 +45,10 @@ class StatusBuffer:
             self._remove()
             self._remove = None
         self._wake()
+
+    def forget(self) -> None:
+        """Have it closed soon; called by a finalizer."""
+        self._driver.forgotten.add(self.close)
 
     def _set(self, status: Status) -> None:
         self._latest = status

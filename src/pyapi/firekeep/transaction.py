@@ -67,7 +67,7 @@ class Transaction:
 def run_transaction(
     driver: Driver,
     path: Path,
-    function: TransactionFunction,
+    fn: TransactionFunction,
     *,
     apply_locally: bool,
     require_server: bool,
@@ -75,14 +75,17 @@ def run_transaction(
     """Begin a transaction.
 
     Raises:
-        InvalidArgument: `function` cannot be called, or is asynchronous: it may run several times,
-            each within one step of the client.
+        InvalidArgument: `fn` cannot be called, or is asynchronous: it may run several times,
+            each within one step of the client. Or a flag is no flag.
     """
-    if not callable(function):
-        raise InvalidArgument(f"a transaction runs a function, not {function!r:.60}")
-    if inspect.iscoroutinefunction(function):
+    if not callable(fn):
+        raise InvalidArgument(f"a transaction runs a function, not {fn!r:.60}")
+    if inspect.iscoroutinefunction(fn):
         raise InvalidArgument("a transaction's function must not be asynchronous")
+    for name, flag in (("apply_locally", apply_locally), ("require_server", require_server)):
+        if not isinstance(flag, bool):
+            raise InvalidArgument(f"{name} is True or False, not {flag!r:.40}")
     handle = driver.transaction(
-        path, function, apply_locally=apply_locally, require_server=require_server
+        path, fn, apply_locally=apply_locally, require_server=require_server
     )
     return Transaction(driver, handle, path)

@@ -62,7 +62,8 @@ class DatabaseUrl:
     def text(self, path: Path | None = None) -> str:
         """Return the URL of a location in this database; the one parsed if none is given."""
         keys = (self.path if path is None else path).keys
-        place = "/".join([quote(key, safe=_READABLE) for key in keys])
+        # A key may hold half of a surrogate pair, which is no text that UTF-8 has bytes for.
+        place = "/".join([quote(key, safe=_READABLE, errors="surrogatepass") for key in keys])
         named = _namespace_of(self.host) == self.namespace
         query = "" if named else f"?ns={quote(self.namespace, safe='')}"
         return f"{'https' if self.secure else 'http'}://{self.address}/{place}{query}"

@@ -37,7 +37,13 @@ def read_updates(path: Path, values: Mapping[str, object]) -> list[tuple[Path, N
     """
     if not isinstance(values, Mapping):
         raise InvalidValue(f"update at {path}: expected a mapping, not {values!r:.60}")
-    updates = [_read_update(path, key, value) for key, value in values.items()]
+    try:
+        items = list(values.items())
+    # Whatever a user's own mapping raises is why it cannot be written.
+    except Exception as error:
+        name = type(values).__name__
+        raise InvalidValue(f"update at {path}: {name} cannot be read: {error!r:.60}") from error
+    updates = [_read_update(path, key, value) for key, value in items]
     updates.sort(key=_path_of)
     for (above, _), (below, _) in pairwise(updates):
         # In this order what lies below a path follows it at once.
@@ -52,13 +58,18 @@ def _read_update(path: Path, key: object, value: object) -> tuple[Path, Node]:
     head, _, last = key.rstrip("/").rpartition("/")
     if last == _PRIORITY:
         below = Path.parse(head)
+        _check_below(path, below)
         return below.child(_PRIORITY), validate_priority(value, path=path.child(below))
     below = Path.parse(key)
     if not below:
         raise InvalidPath(f"update at {path}: {key!r:.60} names no child")
-    place = path.child(below)
-    check_writable(place)
-    return below, from_python(value, path=place)
+    _check_below(path, below)
+    return below, from_python(value, path=path.child(below))
+
+
+def _check_below(path: Path, below: Path) -> None:
+    if below.front == ".info":
+        raise InvalidPath(f"update at {path}: {below} is read-only, and only at the root")
 
 
 def _path_of(update: tuple[Path, Node]) -> Path:

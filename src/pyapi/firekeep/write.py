@@ -3,8 +3,6 @@
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-import anyio
-
 from firekeep.engine.requests import PendingWrite
 from firekeep.exceptions import DatabaseClosed, MaybeApplied, UsageError, WriteCancelled
 from firekeep.pending import Pending
@@ -35,8 +33,9 @@ class Write(PendingWrite):
 
     @property
     def is_awaited(self) -> bool:
-        """Whether somebody has waited for the answer before it came."""
-        return self.waiter is not None
+        """Whether somebody is waiting for the answer; who gave up does not count."""
+        waiter: Pending[None] | None = self.waiter
+        return waiter is not None and waiter.is_awaited
 
     @property
     def maybe_applied_twice(self) -> bool:
@@ -58,7 +57,7 @@ class Write(PendingWrite):
         elif not isinstance(error, DatabaseClosed):
             self.state = "rejected"
         if self.waiter is not None:
-            self.waiter.set()
+            self.waiter.settle(None, error)
 
     def __await__(self) -> Generator[Any, Any, None]:
         """Wait until the server has answered."""
@@ -112,7 +111,7 @@ class Write(PendingWrite):
     async def _wait(self) -> None:
         if not self.is_settled:
             if self.waiter is None:
-                self.waiter = anyio.Event()
-            await self.waiter.wait()
+                self.waiter = Pending()
+            await self.waiter
         if self.error is not None:
             raise self.error

@@ -196,7 +196,7 @@ cdef class _Reader:
         cdef fk_word word
         cdef object special = None      # the values under keys that begin with a dot
         cdef bint has_children = False
-        for key, value in mapping.items():
+        for key, value in self.items_of(mapping):
             if not isinstance(key, str):
                 raise InvalidKey(
                     f"invalid key at {self.where()}: keys are text,"
@@ -228,6 +228,18 @@ cdef class _Reader:
         if special is not None:
             return self.read_special(special, start, has_children, path_bytes)
         return self.finish(start, FK_EMPTY)
+
+    cdef object items_of(self, object mapping):
+        """The entries of a mapping; those of a user's own class are read by its code."""
+        if type(mapping) is dict:
+            return mapping.items()
+        try:
+            return list(mapping.items())
+        except Exception as error:
+            raise InvalidValue(
+                f"invalid value at {self.where()}: {type(mapping).__name__} cannot be read:"
+                f" {shorten(error)}"
+            ) from error
 
     cdef Py_ssize_t check_key(self, str key, const char **text) except -1:
         """Return the key's length in UTF-8, which is at ``text`` unless it has lone surrogates."""
