@@ -24,6 +24,7 @@ from firekeep.engine.effects import (
     Complete,
     Connect,
     Disconnect,
+    Effect,
     FetchToken,
     Load,
     LoadWrites,
