@@ -52,6 +52,7 @@ ROWS: dict[str, tuple[set[str], set[str]]] = {
 }
 #: Parts of the driver that have a file of their own.
 DRIVER_PARTS = {
+    "blocking",
     "callbacks",
     "clock",
     "connection",
@@ -63,6 +64,7 @@ DRIVER_PARTS = {
     "pending",
     "storing",
     "timer",
+    "wanted",
     "write",
 }
 #: Modules that nobody may import outside the row named (foreign packages have one owner).

@@ -1,6 +1,7 @@
 """The only place where the engine, the network and the clock meet: it performs effects."""
 
 import logging
+import os
 import random
 import threading
 from collections.abc import Awaitable, Callable, Generator, Sequence
@@ -14,6 +15,7 @@ import anyio.abc
 
 from firekeep.auth.providers import as_source
 from firekeep.auth.source import CredentialSource
+from firekeep.blocking import RunBlocking, run_in_thread
 from firekeep.callbacks import Callbacks
 from firekeep.clock import Clock, SystemClock
 from firekeep.config import Config
@@ -48,7 +50,7 @@ from firekeep.pending import Pending
 from firekeep.push_id import RANDOM_BITS, PushIdGenerator
 from firekeep.status import CacheInfo, Status
 from firekeep.storage.store import Store
-from firekeep.storing import RunBlocking, Storing, run_in_thread
+from firekeep.storing import Storing
 from firekeep.timer import NEVER, Timer
 from firekeep.types import JSON, TokenProvider
 from firekeep.url import DatabaseUrl
@@ -151,6 +153,8 @@ class Driver:
         self._group: anyio.abc.TaskGroup | None = None
         self._is_open = False
         self._is_entering = False
+        self._process_id = 0
+        """Which process may use it: a fork has neither its connection nor its disk."""
         self._is_offline_wanted = False
         self._connection: Connection | None = None
         self._timer = Timer(self._clock, self._wake)
@@ -224,6 +228,7 @@ class Driver:
         await group.__aenter__()
         self._group = group
         self._is_open = True
+        self._process_id = os.getpid()
         group.start_soon(self._timer.run)
         group.start_soon(self.forgotten.run)
         if storing is not None:
@@ -259,8 +264,21 @@ class Driver:
             self._delivery.clear()
         if self._identity is not None:
             self._identity.stop()
-        if self._storing is not None:
-            await self._storing.close()
+        is_cancelled = isinstance(error, anyio.get_cancelled_exc_class())
+        try:
+            if self._storing is not None:
+                await self._storing.close()
+        finally:
+            self._settle_all()
+            self._group.cancel_scope.cancel()
+            # An error of the body is the caller's: handed to the group it would come out wrapped.
+            # A cancellation may be the group's own, which only the group can tell.
+            cause = (kind, error, traceback) if is_cancelled else (None, None, None)
+            is_caught = await self._group.__aexit__(*cause)
+        return is_caught if is_cancelled else None
+
+    def _settle_all(self) -> None:
+        """Tell whoever still waits that no answer will come."""
         with self._lock:
             self._delivery.clear()
             unfinished, effects = self._engine.close()
@@ -270,13 +288,6 @@ class Driver:
             self._draining.end()
         if unfinished:
             logger.warning("%d writes without an answer from the server are dropped", unfinished)
-        self._group.cancel_scope.cancel()
-        # An error of the body is the caller's: handed to the group it would come out wrapped. A
-        # cancellation may be the group's own, which only the group can tell.
-        if isinstance(error, anyio.get_cancelled_exc_class()):
-            return await self._group.__aexit__(kind, error, traceback)
-        await self._group.__aexit__(None, None, None)
-        return None
 
     # The hot path.
     def set(self, path: Path, node: Node) -> Write:
@@ -597,6 +608,11 @@ class Driver:
             raise DatabaseClosed("the database has been left")
         if self._engine.is_running_function:
             raise UsageError("a transaction's function must not use the database")
+        if os.getpid() != self._process_id:
+            raise UsageError(
+                f"the database was entered in process {self._process_id}, from which this one,"
+                f" {os.getpid()}, was forked: open another one here"
+            )
 
     def _send(self, effect: Send) -> None:
         if self._connection is not None:

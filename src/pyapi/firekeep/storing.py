@@ -4,12 +4,12 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, TypeAlias
 
 import anyio
 import anyio.abc
-import anyio.to_thread
 
+from firekeep.blocking import RunBlocking, run_in_thread
 from firekeep.clock import Clock
 from firekeep.engine.effects import (
     Effect,
@@ -22,42 +22,27 @@ from firekeep.engine.effects import (
 )
 from firekeep.engine.engine import Engine
 from firekeep.engine.journal import JournalBatch, queued_write
-from firekeep.exceptions import CorruptRecord, StorageError, StorageFull
+from firekeep.exceptions import CorruptRecord, StorageError, StorageFull, UsageError
 from firekeep.pending import Pending
 from firekeep.status import StorageState
 from firekeep.storage.cache_report import CacheReport
 from firekeep.storage.store import Store
 from firekeep.storage.write_journal import LoadedWrites
+from firekeep.wanted import Wanted
 from firekeep.write import Write
-from firekeep_core.operation.cache_change import Acknowledged, CacheChange, CachedQuery
+from firekeep_core.operation.cache_change import Acknowledged, CacheChange, CachedQuery, Forget
+from firekeep_core.snap.path import Path
 
-__all__ = ["RunBlocking", "Storing", "run_in_thread"]
+__all__ = ["Storing"]
 
 logger = logging.getLogger("firekeep")
 
-ResultT = TypeVar("ResultT")
+_Part: TypeAlias = Literal["queue", "cache"]
 
 #: The cache is told of changes at most so often; a crash loses what the server will say again.
 CACHE_INTERVAL_S = 0.1
 #: How long a disk that takes nothing is left alone.
 RETRY_S = 5.0
-
-
-class RunBlocking(Protocol):
-    """How a call that blocks is run without blocking the event loop."""
-
-    def __call__(self, function: Callable[..., ResultT], *arguments: Any) -> Awaitable[ResultT]:
-        """Run it, and return what it returns or raise what it raises."""
-        ...
-
-
-async def run_in_thread(function: Callable[..., ResultT], *arguments: Any) -> ResultT:
-    """Run a call in a worker thread; it is begun and waited for, whatever is cancelled."""
-    # What it is to store has been taken from the engine: given up, it would be lost.
-    results: list[ResultT] = []
-    with anyio.CancelScope(shield=True):
-        results.append(await anyio.to_thread.run_sync(function, *arguments))
-    return results[0]
 
 
 class Storing:
@@ -87,10 +72,10 @@ class Storing:
         self._run = run
         self._scopes: list[anyio.CancelScope] = []
         self._is_closing = False
-        self._queue = _Wanted()
+        self._queue = Wanted()
         self._queue_use = anyio.Lock()
         """The queue on disk has one user at a time, which also the cache's task may be."""
-        self._cache = _Wanted()
+        self._cache = Wanted()
         self._reads: deque[LoadWrites] = deque()
         self._loads: deque[Load] = deque()
         self._switches: deque[SwitchOwner] = deque()
@@ -102,10 +87,21 @@ class Storing:
         self._next_cache_s = 0.0
         self._pause: anyio.CancelScope | None = None
         self._queue_pause: anyio.CancelScope | None = None
-        self.state: StorageState = "disk"
+        self._trouble: dict[_Part, StorageError] = {}
+        """What the queue and the cache failed with last, as long as they do."""
+        self._damage: CorruptRecord | None = None
+        """Why the cache is to be put aside, until that is done."""
         self.disk_bytes = 0
         self.report: CacheReport | None = None
         """What the cache said last of its size."""
+
+    @property
+    def state(self) -> StorageState:
+        """How the worse of the two stands."""
+        if not self._trouble:
+            return "disk"
+        is_full = all(isinstance(error, StorageFull) for error in self._trouble.values())
+        return "full" if is_full else "failed"
 
     async def lock(self) -> None:
         """Take the directory.
@@ -199,7 +195,10 @@ class Storing:
             self._pause.cancel()
 
     async def close(self) -> None:
-        """Store what is left and close everything; to be called once no more can come."""
+        """Store what is left and close everything; to be called once no more can come.
+
+        What the disk does not take is logged: a program that ends has nothing else to do about it.
+        """
         with anyio.CancelScope(shield=True):
             self._is_closing = True
             for scope in self._scopes:
@@ -207,11 +206,13 @@ class Storing:
             if self._running:
                 await self._stopped.wait()
             try:
-                await self._store_last()
-            except StorageError as error:
+                try:
+                    await self._store_last()
+                finally:
+                    await self._run(self._store.close)
+            except (StorageError, UsageError) as error:
                 logger.warning("the last changes could not be stored: %s", error)
             finally:
-                await self._run(self._store.close)
                 self._stored_last.set()
                 for wanted in (self._cache, self._queue):
                     wanted.release()
@@ -257,16 +258,26 @@ class Storing:
     async def _serve_queue(self) -> None:
         while True:
             await self._queue.wait()
-            await self._read_all()
+            is_read = await self._read_all()
             with self._lock:
                 batch = self._disk.take_journal_batch()
-            await self._store_batch(batch)
+            if await self._store_batch(batch) and is_read:
+                self._mend("queue")
+            else:
+                await self._read_until_retry()
+                self._queue.set()
             self._queue.done()
 
-    async def _read_all(self) -> None:
-        while self._reads:
-            effect = self._reads.popleft()
-            self._payloads_read(await self._load_writes(effect.write_ids))
+    async def _read_all(self) -> bool:
+        """Read what has been asked for; return whether the disk gave it."""
+        try:
+            while self._reads:
+                self._payloads_read(await self._load_writes(self._reads[0].write_ids))
+                self._reads.popleft()
+        except StorageError as error:
+            self._fail("queue", error)
+            return False
+        return True
 
     async def _load_writes(self, write_ids: Sequence[int]) -> LoadedWrites:
         async with self._queue_use:
@@ -299,24 +310,22 @@ class Storing:
                 self._payloads_read(LoadedWrites([], repaired.lost))
                 await self._run(_store_batch, self._store, batch)
 
-    async def _store_batch(self, batch: JournalBatch) -> None:
+    async def _store_batch(self, batch: JournalBatch) -> bool:
+        """Store a batch; return whether the disk took it."""
         try:
             await self._append(batch)
         except StorageError as error:
+            self._fail("queue", error)
             with self._lock:
-                self._fail(error)
                 self._perform(
                     self._disk.journal_failed(
                         batch, error, self._clock.monotonic_s(), self._clock.wall_ms()
                     )
                 )
             self._queue.release(error)
-            await self._read_until_retry()
-            self._queue.set()
-            return
+            return False
         concluded = self._marked.intersection(batch.removed)
         self._marked -= concluded
-        self._set_state("disk")
         with self._lock:
             self._perform(
                 self._disk.journal_stored(
@@ -326,6 +335,7 @@ class Storing:
                     self._clock.wall_ms(),
                 )
             )
+        return True
 
     async def _read_until_retry(self) -> None:
         """Leave the queue alone for a while, but for what is to be read of it."""
@@ -347,6 +357,7 @@ class Storing:
                 self._pause = None
             changes: list[CacheChange] = []
             try:
+                await self._reset_if_damaged()
                 await self._switch_owner()
                 # Those that come later may ask for what is noted later.
                 count = len(self._loads)
@@ -355,12 +366,12 @@ class Storing:
                 if changes:
                     self.report = await self._run(self._store.apply, changes)
                     self.disk_bytes = await self._run(self._store.disk_bytes)
-                    self._set_state("disk")
                     self._cache_done(changes)
                     changes = []
                 for _ in range(count):
                     await self._answer(self._loads[0])
                     self._loads.popleft()
+                self._mend("cache")
             except StorageError as error:
                 await self._lose_cache(error, changes)
             self._next_cache_s = self._clock.monotonic_s() + CACHE_INTERVAL_S
@@ -388,7 +399,13 @@ class Storing:
         await self._loaded(effect, None if self._switches else cached)
 
     async def _loaded(self, effect: Load, cached: CachedQuery | None) -> None:
-        read = await self._load_writes(effect.write_ids)
+        try:
+            read = await self._load_writes(effect.write_ids)
+        except StorageError as error:
+            # What is cached is shown without them for now; the queue's task tries again.
+            self._fail("queue", error)
+            read = LoadedWrites([], [])
+            self.load_writes(LoadWrites(effect.write_ids))
         with self._lock:
             now_s, wall_ms = self._clock.monotonic_s(), self._clock.wall_ms()
             self._perform(
@@ -396,36 +413,67 @@ class Storing:
             )
 
     async def _lose_cache(self, error: StorageError, changes: list[CacheChange]) -> None:
-        """Go on without what the cache had: nobody who waits for it is left waiting."""
-        logger.warning("the cache on disk failed: %s", error)
-        for _ in range(len(self._loads)):
-            await self._loaded(self._loads[0], None)
-            self._loads.popleft()
-        if self._switches:
-            self._cache.set()
+        """Go on with a cache that failed: nobody who waits for it is left waiting."""
+        self._fail("cache", error)
         if isinstance(error, CorruptRecord):
-            logger.warning("%s", await self._run(self._store.reset_cache, error))
+            self._damage = error
+        self._cache.release(error)
+        await self._answer_in_trouble(changes)
+        if not isinstance(error, CorruptRecord):
+            # The next commit finds out whether it works again.
+            retry_s = self._clock.monotonic_s() + RETRY_S
+            while self._clock.monotonic_s() < retry_s:
+                with anyio.CancelScope() as self._pause:
+                    await self._clock.sleep_until(retry_s)
+                self._pause = None
+                await self._answer_in_trouble(changes)
+        if self._switches:
+            # They are of the user of before, as far as the switch is concerned.
+            first = self._switches[0]
+            self._switches[0] = first._replace(changes=[*changes, *first.changes])
         else:
             with self._lock:
-                self._fail(error)
-            self._cache.release(error)
-            await self._pause_for_retry()
+                self._perform(self._disk.cache_lost(changes))
+        self._cache.set()
+
+    async def _answer_in_trouble(self, changes: list[CacheChange]) -> None:
+        """Answer from a cache that takes nothing but can be read; `changes` it has not taken."""
+        if not self._switches:
+            with self._lock:
+                changes += self._disk.take_cache_changes()
+        denied = [change.path for change in changes if isinstance(change, Forget)]
+        for _ in range(len(self._loads)):
+            effect = self._loads[0]
+            is_denied = any(_overlap(path, effect.path) for path in denied)
+            if self._damage is not None or is_denied:
+                await self._loaded(effect, None)
+            else:
+                try:
+                    await self._answer(effect)
+                except StorageError:
+                    await self._loaded(effect, None)
+            self._loads.popleft()
+
+    async def _reset_if_damaged(self) -> None:
+        if self._damage is None:
+            return
+        try:
+            logger.warning("%s", await self._run(self._store.reset_cache, self._damage))
+        except CorruptRecord as error:
+            raise StorageError(f"the damaged cache cannot be put aside: {error}") from error
+        self._damage = None
+
+    def _fail(self, part: _Part, error: StorageError) -> None:
+        if str(self._trouble.get(part)) != str(error):
+            logger.warning("the %s on disk failed: %s", part, error)
+        self._trouble[part] = error
         with self._lock:
-            self._perform(self._disk.cache_lost(changes))
+            self._perform(self._engine.note_error(error))
 
-    def _fail(self, error: StorageError) -> None:
-        self.state = "full" if isinstance(error, StorageFull) else "failed"
-        self._perform(self._engine.note_error(error))
-
-    def _set_state(self, state: StorageState) -> None:
-        if state != self.state:
-            self.state = state
+    def _mend(self, part: _Part) -> None:
+        if self._trouble.pop(part, None) is not None:
             with self._lock:
                 self._perform([StatusChanged()])
-
-    async def _pause_for_retry(self) -> None:
-        """Leave the disk alone for a while; the next commit finds out whether it works again."""
-        await self._clock.sleep_until(self._clock.monotonic_s() + RETRY_S)
 
 
 def _store_batch(store: Store, batch: JournalBatch) -> None:
@@ -434,35 +482,6 @@ def _store_batch(store: Store, batch: JournalBatch) -> None:
     )
 
 
-class _Wanted:
-    """Whether there is something to do, for the one task that does it."""
-
-    def __init__(self) -> None:
-        self._is_set = False
-        self._event: anyio.Event | None = None
-        self.waiting: list[Pending[None]] = []
-        """Those who wait until it is done."""
-
-    def set(self) -> None:
-        self._is_set = True
-        if self._event is not None:
-            self._event.set()
-
-    def done(self) -> None:
-        """Let go who waits, unless more has come meanwhile."""
-        if not self._is_set:
-            self.release()
-
-    def release(self, error: Exception | None = None) -> None:
-        """Let go who waits, whatever there is to do."""
-        waiting, self.waiting = self.waiting, []
-        for each in waiting:
-            each.settle(None, error)
-
-    async def wait(self) -> None:
-        """Return as soon as there is something, which then counts as seen."""
-        while not self._is_set:
-            self._event = anyio.Event()
-            await self._event.wait()
-            self._event = None
-        self._is_set = False
+def _overlap(one: Path, other: Path) -> bool:
+    """Return whether one of two places lies in the other."""
+    return one.contains(other) or other.contains(one)

@@ -14,7 +14,7 @@ from firekeep.exceptions import (
     StorageFull,
     WriteCancelled,
 )
-from firekeep_core.operation.cache_change import Acknowledged, Forget, Pin
+from firekeep_core.operation.cache_change import Acknowledged, Assume, Forget, Pin, Track
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.path import Path
 from firekeep_core.snap.value import export, from_export
@@ -578,7 +578,7 @@ def test_a_cache_that_was_lost_is_told_everything_that_is_live() -> None:
     assert [str(path) for path, _ in again.engine.overview.kept_synced()] == ["/b"]
 
 
-def test_a_cache_that_was_lost_takes_no_mark_and_no_denial_with_it() -> None:
+def test_a_cache_that_takes_nothing_is_told_later_what_nobody_says_again() -> None:
     dialogue = opened()
     dialogue.connect()
     dialogue.listen("/a")
@@ -596,9 +596,12 @@ def test_a_cache_that_was_lost_takes_no_mark_and_no_denial_with_it() -> None:
 
     dialogue.perform(dialogue.disk_side.cache_lost(lost))
 
-    assert dialogue.disk_side.take_journal_batch().removed == [told.id]
+    assert dialogue.disk_side.take_journal_batch().removed == []
     changes = dialogue.disk_side.take_cache_changes()
-    assert Acknowledged(marked.id) in changes
+    for write, path in ((told, "/c"), (marked, "/d")):
+        assert Assume(Path.parse(path), write.payload) in changes
+        assert Acknowledged(write.id) in changes
+    assert Track(Path.parse("/a"), DEFAULT, False) in changes
     assert Forget(Path.parse("/a"), DEFAULT) in changes
     assert Pin(Path.parse("/b"), DEFAULT, False) in changes
 

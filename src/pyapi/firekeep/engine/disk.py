@@ -12,11 +12,9 @@ from firekeep.engine.requests import PendingWrite, Requests
 from firekeep.engine.transactions import Transactions
 from firekeep.exceptions import CorruptRecord
 from firekeep_core.operation.cache_change import (
-    Acknowledged,
     CacheChange,
     CachedQuery,
     Concluded,
-    Forget,
     Hold,
     Pin,
     Replace,
@@ -171,8 +169,7 @@ class Disk:
         """Note that the cache on disk is empty, or takes nothing: it is to be told all again.
 
         `lost` is what it has not taken. Of what is live it is told anew. Of the rest nobody says
-        again what has been denied and what is not to be kept any more; and the queue lets go of
-        the writes that were to be marked as confirmed.
+        again what has been confirmed, denied and given up.
         """
         return self._begin_anew(lost, self._tree.forget_stored)
 
@@ -180,19 +177,14 @@ class Disk:
         self, lost: Sequence[CacheChange], forget_stored: Callable[[], None]
     ) -> list[Effect]:
         out: list[Effect] = []
-        noted = self._tree.drop_unstored()
-        for change in lost:
-            if isinstance(change, Forget) or (isinstance(change, Pin) and not change.is_pinned):
-                self._tree.note(change)
-        for change in noted:
-            if not isinstance(change, _OF_WHAT_IS_LIVE):
+        for change in [*lost, *self._tree.drop_unstored()]:
+            is_over = isinstance(change, Track) and not change.is_active
+            if is_over or not isinstance(change, _OF_WHAT_IS_LIVE):
                 self._tree.note(change)
         # After the denials: others may have begun to listen to the same since.
         forget_stored()
         for path, params in self._kept.queries():
             self._tree.note(Pin(path, pinned_as(params), True))
-        acknowledged = [change.write_id for change in lost if isinstance(change, Acknowledged)]
-        self._journal.remove_stored(acknowledged, out)
         self.ask_cache(out)
         return out
 
