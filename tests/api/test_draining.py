@@ -6,7 +6,7 @@ from tests.api.driven import settle
 from tests.api.offline import offline
 
 from firekeep.draining import Draining
-from firekeep.exceptions import TimedOut
+from firekeep.exceptions import NotAvailable, TimedOut
 
 pytestmark = pytest.mark.anyio
 
@@ -84,3 +84,34 @@ async def test_older_writes_of_a_user_who_comes_back_are_waited_for() -> None:
         draining.completed(writes)
         await settle()
         assert done == [True]
+
+
+async def test_who_waits_for_what_is_held_is_told_and_nobody_else() -> None:
+    async with offline() as db, anyio.create_task_group() as group:
+        write = db.reference("a").set(1)
+        writes = {1: write}
+        draining = Draining()
+        ended: list[str] = []
+
+        async def wait(name: str) -> None:
+            try:
+                await draining.wait(writes, None)
+            except NotAvailable:
+                ended.append(f"{name}: held")
+            else:
+                ended.append(f"{name}: done")
+
+        group.start_soon(wait, "first")
+        await settle()
+        writes |= {2: write, 3: write}
+        group.start_soon(wait, "last")
+        await settle()
+
+        del writes[2]
+        draining.held({2: write})
+        await settle()
+        assert ended == ["last: held"]
+        del writes[1]
+        draining.completed(writes)
+        await settle()
+        assert ended == ["last: held", "first: done"]

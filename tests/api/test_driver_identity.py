@@ -11,7 +11,7 @@ import pytest
 from tests.api.driven import World, put, settle
 
 from firekeep.auth.source import ChangeKind, Credential, CredentialChange
-from firekeep.exceptions import NetworkUnavailable, PersistenceInUse
+from firekeep.exceptions import NetworkUnavailable, NotAvailable, PersistenceInUse
 from firekeep.storage.store import Store
 
 pytestmark = pytest.mark.anyio
@@ -180,3 +180,25 @@ async def test_what_is_kept_in_a_directory_is_not_touched_while_another_holds_it
     async with world.driver as driver:
         assert put(driver, "/a", 1).uid == "ada"
     assert source.callbacks == []
+
+
+async def test_who_waits_for_all_writes_is_told_when_their_user_leaves() -> None:
+    source = Source("ada")
+    world = World(auth=source)
+    async with world.driver as driver, anyio.create_task_group() as group:
+        write = put(driver, "/a", 1)
+        told: list[Exception] = []
+
+        async def wait() -> None:
+            try:
+                await driver.wait_for_pending_writes()
+            except NotAvailable as error:
+                told.append(error)
+
+        group.start_soon(wait)
+        await settle()
+        source.become("bob")
+        await settle()
+
+        assert len(told) == 1
+        assert write.state == "queued"

@@ -347,6 +347,7 @@ class Database:
 
         Raises:
             TimedOut: some have none after `timeout` seconds; they stay in the queue.
+            NotAvailable: their user is not signed in any more: they wait for that one to return.
             InvalidArgument: `timeout` is no time.
 
         Example::

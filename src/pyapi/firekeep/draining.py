@@ -7,7 +7,7 @@ from typing import cast
 
 import anyio
 
-from firekeep.exceptions import DatabaseClosed, TimedOut
+from firekeep.exceptions import DatabaseClosed, NotAvailable, TimedOut
 from firekeep.pending import Pending
 from firekeep.write import Write
 
@@ -32,6 +32,7 @@ class Draining:
 
         Raises:
             TimedOut: some are after `timeout_s`.
+            NotAvailable: some wait for their user to return, who is not signed in any more.
         """
         self._note(writes)
         if self._oldest_id(writes) is None:
@@ -59,6 +60,15 @@ class Draining:
             if oldest_id is not None and last_id >= oldest_id:
                 return
             self._waiters.popitem(last=False)[1].settle(None, None)
+
+    def held(self, writes: Mapping[int, Write]) -> None:
+        """Tell whoever waits for one of these that it is not sent for now."""
+        if not self._waiters:
+            return
+        first_id = next((id for id in self._ids if id in writes), None)
+        while first_id is not None and self._waiters and next(reversed(self._waiters)) >= first_id:
+            _, waiter = self._waiters.popitem()
+            waiter.settle(None, NotAvailable("writes are pending whose user is not signed in"))
 
     def end(self) -> None:
         """Tell everybody that there will be no more answers."""

@@ -213,6 +213,7 @@ class Driver:
             self._delivery.perform,
             self._clock,
             lambda: None if storing is None else storing.flush(),
+            lambda: self._draining.held(self._engine.held_writes),
         )
         self._delivery.performers[FetchToken] = identity.fetch
         try:

@@ -26,7 +26,8 @@ _LAPSING_PART = 0.1
 class Identity:
     """The sources of one database's credentials, from its entry to its end.
 
-    `stored` returns what is to be awaited until the disk has done all that it was told.
+    `stored` returns what is to be awaited until the disk has done all that it was told; `switched`
+    is called when somebody else is signed in, before anybody is told what came of that.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Identity:
         perform: Callable[[list[Effect]], None],
         clock: Clock,
         stored: Callable[[], Awaitable[None] | None],
+        switched: Callable[[], None],
     ) -> None:
         self._sources = {"auth": source, "app_check": app_check}
         self._engine = engine
@@ -45,6 +47,7 @@ class Identity:
         self._perform = perform
         self._clock = clock
         self._stored = stored
+        self._switched = switched
         self._group: anyio.abc.TaskGroup | None = None
         self._is_over = False
         self._unsubscribe: Callable[[], None] | None = None
@@ -120,7 +123,9 @@ class Identity:
             now_s, wall_ms = self._clock.monotonic_s(), self._clock.wall_ms()
             # A user's own function says only with the token whose it is.
             if effect.kind == "auth" and credential is not None and credential.uid != engine.uid:
-                self._perform(engine.change_user(credential.uid, now_s, wall_ms))
+                effects = engine.change_user(credential.uid, now_s, wall_ms)
+                self._switched()
+                self._perform(effects)
                 return
             until = _monotonic(now_s, engine.overview.server_time_ms(wall_ms))
             self._perform(
@@ -151,6 +156,8 @@ class Identity:
                 effects = self._engine.change_user(change.uid, now_s, wall_ms, clear=change.clear)
             elif change.kind == "refreshed":
                 effects = self._engine.refresh_token(now_s)
+            if change.uid != change.previous_uid:
+                self._switched()
             self._perform(effects)
         return self._stored() if change.clear else None
 

@@ -14,7 +14,9 @@ from firekeep.exceptions import (
     AuthError,
     CredentialRejected,
     NetworkUnavailable,
+    StorageFull,
     TooManyAttempts,
+    UsageError,
     auth_error,
 )
 
@@ -442,6 +444,36 @@ async def test_what_a_callback_wants_done_at_sign_out_has_been_done_when_it_retu
     await scene.keeper.drop(clear=True)
 
     assert cleared == ["ada"]
+
+
+async def test_a_disk_that_does_not_remove_what_is_to_be_removed_is_told_of() -> None:
+    scene = Scene()
+    await scene.sign_in()
+
+    async def clear(change: CredentialChange) -> None:
+        await anyio.lowlevel.checkpoint()
+        raise StorageFull("no space is left")
+
+    scene.keeper.on_change(clear)
+    with pytest.raises(StorageFull):
+        await scene.keeper.drop(clear=True)
+
+    assert scene.keeper.user is None
+    assert scene.users[-1] is None
+
+
+async def test_what_no_open_database_can_remove_is_refused_and_nothing_changes() -> None:
+    scene = Scene()
+    ada = await scene.sign_in()
+    keeper = scene.new_keeper()
+    await keeper.restore()
+
+    with pytest.raises(UsageError):
+        await keeper.drop(clear=True)
+
+    assert keeper.user == ada
+    await keeper.drop()
+    assert keeper.user is None
 
 
 async def test_a_user_is_described_anew_until_the_next_token_does() -> None:

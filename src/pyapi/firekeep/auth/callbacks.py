@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from typing import Generic, TypeVar
 
+from firekeep.exceptions import StorageError
+
 __all__ = ["Callbacks", "wait_for"]
 
 ArgumentT = TypeVar("ArgumentT")
@@ -28,6 +30,10 @@ class Callbacks(Generic[ArgumentT]):
 
         return remove
 
+    def __bool__(self) -> bool:
+        """Return whether there is any."""
+        return bool(self._callbacks)
+
     def call(self, argument: ArgumentT) -> list[Awaitable[object]]:
         """Call all that are there and are not removed by one of them; return what is to await."""
         results: list[Awaitable[object]] = []
@@ -43,10 +49,17 @@ class Callbacks(Generic[ArgumentT]):
         return results
 
 
-async def wait_for(results: list[Awaitable[object]]) -> None:
-    """Await in order what callbacks have returned; a failure is logged."""
+async def wait_for(results: list[Awaitable[object]]) -> StorageError | None:
+    """Await in order what callbacks have returned; return the first failure of a disk.
+
+    Any other failure is logged.
+    """
+    failure: StorageError | None = None
     for result in results:
         try:
             await result
+        except StorageError as error:
+            failure = failure or error
         except Exception:
             logger.exception("a callback failed")
+    return failure

@@ -21,6 +21,7 @@ from firekeep.exceptions import (
     CredentialRejected,
     NetworkUnavailable,
     StorageError,
+    UsageError,
 )
 
 __all__ = ["Keeper"]
@@ -80,6 +81,11 @@ class Keeper:
     def is_rejected(self) -> bool:
         """Whether the service has refused whoever is signed in: they have to sign in again."""
         return self._rejection is not None
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a database hears of changes."""
+        return bool(self._changes)
 
     # What is kept.
 
@@ -148,17 +154,23 @@ class Keeper:
         """Sign out; nothing happens if nobody is signed in.
 
         Raises:
-            StorageError: the credential is still stored; in memory nobody is signed in.
+            UsageError: `clear`, and no database is open that could remove anything.
+            StorageError: the credential, or what `clear` is to remove, is still stored; in memory
+                nobody is signed in.
         """
         if self._grant is None and self._is_known:
             return
+        if clear and not self.is_used:
+            raise UsageError("no database of this user is open: what is stored cannot be removed")
         await self._become(None, "signed_out", clear=clear)
 
     async def _become(self, grant: Grant | None, kind: ChangeKind, *, clear: bool = False) -> None:
         change = self._switch(grant, kind, clear=clear)
         saving = self._save()
-        await self._tell(change)
+        failure = await self._tell(change)
         await _wait(saving)
+        if failure is not None:
+            raise failure
 
     def _switch(self, grant: Grant | None, kind: ChangeKind, *, clear: bool = False) -> "_Change":
         """Change who is signed in, and call whoever has to know at once."""
@@ -177,14 +189,14 @@ class Keeper:
         is_awaited = kind in ("signed_in", "signed_out")
         return _Change(results if is_awaited else [], kind == "signed_in" or old != self._user)
 
-    async def _tell(self, change: "_Change") -> None:
+    async def _tell(self, change: "_Change") -> StorageError | None:
         """Call whoever is interested in the user, and wait for all who were called.
 
-        For databases last, which wait for a disk: that is to keep nobody from hearing.
+        Return why a disk did not do its part. For databases last, which wait for a disk: that is to keep nobody from hearing.
         """
         if change.is_of_user:
             await wait_for(self._watchers.call(self._user))
-        await wait_for(change.results)
+        return await wait_for(change.results)
 
     # Fresh tokens.
 

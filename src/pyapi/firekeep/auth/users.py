@@ -197,6 +197,11 @@ class Auth:
         What databases hold of theirs stays on disk for when they come back, unsent writes included;
         `clear`: it is removed, and that has been done when this returns.
 
+        Raises:
+            UsageError: `clear`, and no database is open that could remove anything.
+            StorageError: a disk has not done its part; of data that are to be removed, the database
+                tries again. Nobody is signed in all the same.
+
         Example::
 
             await auth.sign_out(clear=True)
@@ -249,7 +254,7 @@ class Auth:
         return await self._update({"password": password}, [])
 
     async def delete(self) -> None:
-        """Delete the account of the user and sign out; what is stored here of theirs is removed.
+        """Delete the account of the user and sign out; open databases remove what they hold of it.
 
         Raises:
             UsageError: nobody is signed in.
@@ -262,7 +267,7 @@ class Auth:
         token, uid = await self.id_token(), self._keeper.uid
         await self._service.delete(token)
         if self._keeper.uid == uid:
-            await self._keeper.drop(clear=True)
+            await self._keeper.drop(clear=self._keeper.is_used)
 
     async def send_password_reset_email(self, email: str) -> None:
         """Have a code sent to a user who has forgotten their password.

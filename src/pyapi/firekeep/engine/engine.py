@@ -632,6 +632,11 @@ class Engine(Generic[WriteT]):
         """The sets and updates without an answer, by id, oldest first."""
         return cast("Mapping[int, WriteT]", self._requests.writes)
 
+    @property
+    def held_writes(self) -> Mapping[int, WriteT]:
+        """Those of users who are not signed in, likewise."""
+        return cast("Mapping[int, WriteT]", self._requests.held)
+
     def clear_cache(self, now_s: float, wall_ms: int) -> list[Effect]:
         """Drop what no listener, keep-synced query or write needs: the listens that linger."""
         out: list[Effect] = []
