@@ -55,6 +55,8 @@ class RestartMachine(RuleBasedStateMachine):
         self.dialogue = self.start(self.disk)
         self.listeners: dict[Query, Listener] = {}
         self.kept: set[Query] = set()
+        self.restored: set[Query] = set()
+        """Those of them of which only the disk has said that they are kept."""
         self.inbox: list[Message] = []
         self.is_connected = False
         self.done: set[int] = set()
@@ -88,7 +90,18 @@ class RestartMachine(RuleBasedStateMachine):
     @rule(path=st.sampled_from(PATHS), params=st.sampled_from(QUERIES), flag=st.booleans())
     def keep_synced(self, path: str, params: QueryParams, flag: bool) -> None:
         self.dialogue.keep_synced(path, flag, params)
-        (self.kept.add if flag else self.kept.discard)((path, params))
+        query = (path, params)
+        whole = (path, DEFAULT)
+        if flag:
+            self.kept.add(query)
+            self.restored.discard(query)
+        elif query in self.kept or not (params.loads_all_data and whole in self.restored):
+            self.kept.discard(query)
+            self.restored.discard(query)
+        else:
+            # The disk did not say in which order it had been kept.
+            self.kept.discard(whole)
+            self.restored.discard(whole)
         self.collect()
 
     @rule(path=st.sampled_from(PATHS[1:]), value=st.sampled_from(WRITTEN))
@@ -192,7 +205,7 @@ class RestartMachine(RuleBasedStateMachine):
         assert kept == {
             (path, DEFAULT if params.loads_all_data else params) for path, params in self.kept
         }
-        self.kept = kept
+        self.kept, self.restored = kept, set(kept)
         self.collect()
 
     @rule(jobs=st.integers(0, 3))
@@ -212,6 +225,7 @@ class RestartMachine(RuleBasedStateMachine):
         self.kept = {
             (str(path), params) for path, params in self.dialogue.engine.overview.kept_synced()
         }
+        self.restored = set(self.kept)
         self.collect()
 
     def restart(self, disk: DiskModel | StoredDisk) -> None:

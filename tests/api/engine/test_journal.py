@@ -578,6 +578,24 @@ def test_a_cache_that_was_lost_is_told_everything_that_is_live() -> None:
     assert [str(path) for path, _ in again.engine.overview.kept_synced()] == ["/b"]
 
 
+def test_a_whole_location_is_let_go_after_a_restart_in_whatever_order_it_was_kept() -> None:
+    disk = DiskModel()
+    by_child = DEFAULT.order_by_child("x")
+    before = opened(disk)
+    before.keep_synced("/a", True, by_child)
+    before.run_disk()
+
+    dialogue = opened(disk.copy())
+    dialogue.keep_synced("/a", False, by_child)
+    dialogue.run_disk()
+    assert dialogue.engine.overview.kept_synced() == []
+
+    again = opened(disk.copy())
+    again.keep_synced("/a", True)
+    again.keep_synced("/a", False, by_child)
+    assert again.engine.overview.kept_synced() == [(Path.parse("/a"), DEFAULT)]
+
+
 def test_a_cache_that_takes_nothing_is_told_later_what_nobody_says_again() -> None:
     dialogue = opened()
     dialogue.connect()

@@ -6,6 +6,7 @@ Source: sync-engine §4.6.
 """
 
 from ..query.params cimport DEFAULT
+from ..snap.path import ROOT
 from .sync_point cimport SyncPoint
 from .view cimport View
 
@@ -16,6 +17,10 @@ cdef class ListenChange:
     ``params`` is the default query whenever the whole location is loaded, whatever
     its local order; ``tag`` is None then.
     """
+
+    def __cinit__(self):
+        self.params = DEFAULT
+        self.path = ROOT
 
     def __repr__(self) -> str:
         verb = "listen" if self.start else "unlisten"

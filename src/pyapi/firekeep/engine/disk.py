@@ -123,7 +123,7 @@ class Disk:
 
     def _keep(self, pinned: Sequence[tuple[Path, QueryParams]], out: list[Effect]) -> None:
         for path, params in pinned:
-            kept = self._kept.add(path, params)
+            kept = self._kept.add(path, params, is_restored=True)
             if kept is not None:
                 out += self._listen(path, params, kept, KINDS["cancel"])
 

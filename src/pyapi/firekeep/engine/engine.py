@@ -386,7 +386,7 @@ class Engine(Generic[WriteT]):
             return []
         if not self._kept.is_pinned(path, params):
             self._tree.note(Pin(path, pinned_as(params), False))
-        return self.remove_listener(path, params, kept, now_s, wall_ms)
+        return self.remove_listener(path, kept.params, kept, now_s, wall_ms)
 
     def get(
         self,

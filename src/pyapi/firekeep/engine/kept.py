@@ -11,11 +11,13 @@ __all__ = ["KeptQueries", "KeptQuery", "pinned_as"]
 class KeptQuery:
     """The registration of one of them: it is told only that the server ended it."""
 
-    __slots__ = ("params", "path")
+    __slots__ = ("is_restored", "params", "path")
 
-    def __init__(self, path: Path, params: QueryParams) -> None:
+    def __init__(self, path: Path, params: QueryParams, *, is_restored: bool) -> None:
         self.path = path
         self.params = params
+        self.is_restored = is_restored
+        """Whether only the disk has said so: it knows a whole location without its order."""
 
 
 def pinned_as(params: QueryParams) -> QueryParams:
@@ -31,18 +33,26 @@ class KeptQueries:
         self._pinned: Counter[tuple[Path, QueryParams]] = Counter()
         """How many of them have the same data on disk."""
 
-    def add(self, path: Path, params: QueryParams) -> KeptQuery | None:
+    def add(
+        self, path: Path, params: QueryParams, *, is_restored: bool = False
+    ) -> KeptQuery | None:
         """Return a registration to be added, or None if the query is kept already."""
         key = (path, params)
-        if key in self._kept:
+        present = self._kept.get(key)
+        if present is not None:
+            present.is_restored &= is_restored
             return None
-        kept = self._kept[key] = KeptQuery(path, params)
+        kept = self._kept[key] = KeptQuery(path, params, is_restored=is_restored)
         self._pinned[path, pinned_as(params)] += 1
         return kept
 
     def remove(self, path: Path, params: QueryParams) -> KeptQuery | None:
         """Return the registration to be removed, or None if the query was not kept."""
         kept = self._kept.pop((path, params), None)
+        if kept is None:
+            restored = self._kept.get((path, pinned_as(params)))
+            if restored is not None and restored.is_restored:
+                kept = self._kept.pop((path, restored.params))
         if kept is not None:
             key = (path, pinned_as(params))
             self._pinned[key] -= 1
