@@ -372,6 +372,15 @@ def test_what_cannot_wait_for_its_user_says_why_it_ends(uid: str | None, reason:
     assert reason in str(ended.error)
 
 
+def test_whoever_signs_out_offline_is_signed_out() -> None:
+    dialogue = signed_in()
+    dialogue.go_offline()
+
+    dialogue.change_user(None)
+
+    assert dialogue.engine.overview.status(0).auth == "signed_out"
+
+
 def test_the_handle_of_a_write_that_waits_for_its_user_ends_with_the_program() -> None:
     dialogue = signed_in()
     write = dialogue.set("/a", 1)

@@ -537,7 +537,7 @@ class Engine(Generic[WriteT]):
         self._hold_and_show(uid, out)
         if clear:
             self._drop_held(previous, out)
-        self._session.reconnect(reason, now_s, out)
+        self._session.reconnect(reason, now_s, out, is_nobody=uid is None)
         out.append(StatusChanged())
         self._end_turn(now_s, wall_ms, out)
         self._arm(out)

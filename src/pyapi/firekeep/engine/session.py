@@ -284,11 +284,17 @@ class Session:
             credential.state = "pending"
         self._connect_if_fetched(now_s, out)
 
-    def reconnect(self, reason: str, now_s: float, out: list[Effect]) -> None:
-        """End this session and begin another one at once, with the credential of the moment."""
+    def reconnect(
+        self, reason: str, now_s: float, out: list[Effect], *, is_nobody: bool
+    ) -> None:
+        """End this session and begin another one at once, with the credential of the moment.
+
+        `is_nobody`: it is known that there will be none.
+        """
         credential = self._credentials["auth"]
         credential.forget()
-        credential.state = "pending" if credential.has_provider else "signed_out"
+        has_credential = credential.has_provider and not is_nobody
+        credential.state = "pending" if has_credential else "signed_out"
         self.auth_reason = None
         self._drop(reason, out)
         self._disconnected()
