@@ -212,6 +212,29 @@ async def test_what_is_cached_is_served_while_the_disk_takes_nothing(tmp_path: F
         await bench.storing.close()
 
 
+async def test_what_was_denied_while_the_disk_took_nothing_is_removed_at_the_end(
+    tmp_path: FilePath,
+) -> None:
+    directory = tmp_path / "store"
+    denied = Path.from_keys(["denied"])
+    with Store(directory, budget_bytes=1_000_000, durability="batch") as store:
+        store.apply([Replace(denied, from_export(1)), Complete(denied, DEFAULT)])
+    bench = Bench(directory)
+    await bench.storing.open(None)
+    async with anyio.create_task_group() as tasks:
+        bench.storing.start(tasks)
+        bench.failing["apply"] = StorageFull("no space is left")
+        bench.engine._tree.note(Forget(denied, DEFAULT))  # pyright: ignore[reportPrivateUsage]
+        bench.keep_synced("/other")
+        await bench.clock.advance(1)
+        assert bench.storing.state == "full"
+        bench.failing.clear()
+        await bench.storing.close()
+
+    with Store(directory, budget_bytes=1_000_000, durability="batch") as store:
+        assert not store.load(denied, DEFAULT).is_complete
+
+
 async def test_the_worse_of_queue_and_cache_shows_in_the_status(tmp_path: FilePath) -> None:
     bench = Bench(tmp_path / "store")
     await bench.storing.open(None)

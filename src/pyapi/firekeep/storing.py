@@ -418,15 +418,25 @@ class Storing:
         if isinstance(error, CorruptRecord):
             self._damage = error
         self._cache.release(error)
-        await self._answer_in_trouble(changes)
-        if not isinstance(error, CorruptRecord):
-            # The next commit finds out whether it works again.
-            retry_s = self._clock.monotonic_s() + RETRY_S
-            while self._clock.monotonic_s() < retry_s:
-                with anyio.CancelScope() as self._pause:
-                    await self._clock.sleep_until(retry_s)
-                self._pause = None
-                await self._answer_in_trouble(changes)
+        try:
+            await self._answer_in_trouble(changes)
+            if not isinstance(error, CorruptRecord):
+                await self._answer_until_retry(changes)
+        finally:
+            # Also when the program ends here: the last attempt is still to come.
+            self._take_back(changes)
+
+    async def _answer_until_retry(self, changes: list[CacheChange]) -> None:
+        """Leave the cache alone for a while, but for what is to be read of it."""
+        retry_s = self._clock.monotonic_s() + RETRY_S
+        while self._clock.monotonic_s() < retry_s:
+            with anyio.CancelScope() as self._pause:
+                await self._clock.sleep_until(retry_s)
+            self._pause = None
+            await self._answer_in_trouble(changes)
+
+    def _take_back(self, changes: list[CacheChange]) -> None:
+        """Have what the cache has not taken told to it again."""
         if self._switches:
             # They are of the user of before, as far as the switch is concerned.
             first = self._switches[0]
