@@ -70,6 +70,8 @@ class ServerCache:
         self._staging = Staging(backend)
         self._owners: dict[str | None, int] = {}
         self._owner = 0
+        self._trees: dict[int, TreeRows] = {}
+        """By owner, those that were asked for."""
         self._tree = TreeRows(self._staging, b"")
         self._queries = TrackedQueries()
         self._touched: dict[int, TrackedQuery] = {}
@@ -252,7 +254,10 @@ class ServerCache:
             self._queries.use(query)
             self._touch(query)
             self._complete_below(change.path, is_followed=False)
+        # A write acts on what was there before it, unlike the differences that `Replace` tells of.
+        self._tree.drop_priorities()
         self._tree.replace(change.path, change.node)
+        self._tree.drop_priorities()
 
     def _track(self, change: Track) -> None:
         query = self._queries.ensure(self._owner, change.path, change.params)
@@ -381,15 +386,18 @@ class ServerCache:
         return False
 
     def _tree_of(self, owner: int) -> TreeRows:
-        if owner == self._owner:
-            return self._tree
-        return TreeRows(self._staging, data_prefix(owner))
+        tree = self._trees.get(owner)
+        if tree is None:
+            tree = self._trees[owner] = TreeRows(self._staging, data_prefix(owner))
+        return tree
 
     # ---- committing -----------------------------------------------------------------------
 
     def _commit(self) -> None:
         """Bring rows of queries up to date, drop what nobody claims, and store all at once."""
         self._drop_unclaimed()
+        for tree in self._trees.values():
+            tree.drop_priorities()
         for query in self._touched.values():
             if not query.is_worth_a_row and not query.is_active:
                 self._queries.remove(query)
@@ -412,7 +420,8 @@ class ServerCache:
         self._left.clear()
         self._was_active.clear()
         self._staging.clear()
-        self._tree.settle()
+        for tree in self._trees.values():
+            tree.settle()
 
     def _give_up(self) -> None:
         """Go back to what is on disk, though that takes reading the table of queries again."""
