@@ -16,6 +16,10 @@ class CountingBackend(MemoryBackend):
         self.reads += 1
         return super().get(key)
 
+    def first_key(self, start: bytes, end: bytes) -> bytes | None:
+        self.reads += 1
+        return super().first_key(start, end)
+
     def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         for row in super().scan(start, end):
             self.reads += 1

@@ -162,6 +162,11 @@ class RocksBackend:
         self._scans.add(scan)
         return scan
 
+    def first_key(self, start: bytes, end: bytes) -> bytes | None:
+        """Return the first key with start <= key < end, or None."""
+        row = next(self.scan(start, end), None)
+        return None if row is None else row[0]
+
     def commit(self, rows: Sequence[Row], *, sync: bool = False) -> None:
         """Store all rows or none, as one batch."""
         database = self._writable()

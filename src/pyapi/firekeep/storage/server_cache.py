@@ -14,8 +14,6 @@ from firekeep.storage.cache_rows import (
     StoredQuery,
     acknowledged_key,
     data_prefix,
-    held_key,
-    held_prefix,
     number_in,
     owner_row,
     read_owner,
@@ -23,6 +21,7 @@ from firekeep.storage.cache_rows import (
     tracked_key,
     tracked_row,
 )
+from firekeep.storage.held_children import HeldChildren
 from firekeep.storage.staging import FIRST, LAST, Staging
 from firekeep.storage.tree_rows import TreeRows
 from firekeep_core.operation.cache_change import (
@@ -42,7 +41,7 @@ from firekeep_core.operation.cache_change import (
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.node import Node
 from firekeep_core.snap.path import ROOT, Path
-from firekeep_core.store.layout import path_from_bytes, range_end
+from firekeep_core.store.layout import range_end
 from firekeep_core.store.record import seal, unseal
 from firekeep_core.store.tracked import TrackedQueries, TrackedQuery
 
@@ -74,6 +73,7 @@ class ServerCache:
         """By owner, those that were asked for."""
         self._tree = TreeRows(self._staging, b"")
         self._queries = TrackedQueries()
+        self._held = HeldChildren(self._staging, self._queries)
         self._touched: dict[int, TrackedQuery] = {}
         """Those whose row has to be brought up to date, by id."""
         self._removed: list[TrackedQuery] = []
@@ -159,13 +159,13 @@ class ServerCache:
         """
         own = self._queries.find(self._owner, path, params)
         if own is not None and own.is_complete and not own.is_default:
-            return CachedQuery(self._tree.load_children(path, self._held(own)), True, True)
+            return CachedQuery(self._tree.load_children(path, self._held.of(own)), True, True)
         if self._is_known(self._owner, path):
             return CachedQuery(self._tree.load(path), True, False)
         keys = set(self._queries.complete_children(self._owner, path))
         for query in self._queries.at(self._owner, path):
             if query.is_complete and not query.is_default:
-                keys.update(self._held(query))
+                keys.update(self._held.of(query))
         return CachedQuery(self._tree.load_children(path, sorted(keys)), False, True)
 
     def entries(self) -> list[CacheEntry]:
@@ -213,12 +213,11 @@ class ServerCache:
         query = self._queries.ensure(self._owner, change.path, change.params)
         removed = change.removed
         if change.is_all:
-            removed = sorted(set(self._held(query)) - set(change.added))
+            removed = sorted(set(self._held.of(query)) - set(change.added))
         for key in change.added:
-            row = held_key(query.id, key)
-            self._staging.put(row, seal(row, b""))
+            self._held.add(query, key)
         for key in removed:
-            self._staging.delete(held_key(query.id, key))
+            self._held.remove(query, key)
             self._left.append((self._owner, change.path.child(Path.from_keys([key]))))
 
     def _complete(self, change: Complete) -> None:
@@ -245,6 +244,8 @@ class ServerCache:
         if not query.is_complete:
             query.is_complete = True
             self._queries.use(query)
+            if not query.is_default:
+                self._held.note_complete(query)
         self._touch(query)
 
     def _assume(self, change: Assume) -> None:
@@ -323,14 +324,9 @@ class ServerCache:
 
     # ---- what is claimed --------------------------------------------------------------
 
-    def _held(self, query: TrackedQuery) -> list[str]:
-        prefix = held_prefix(query.id)
-        rows = self._staging.scan(prefix, range_end(prefix))
-        return [path_from_bytes(key[len(prefix) :]).keys[0] for key, _ in rows]
-
     def _drop_held(self, query: TrackedQuery) -> None:
-        for key in self._held(query):
-            self._staging.delete(held_key(query.id, key))
+        for key in self._held.of(query):
+            self._held.remove(query, key)
             self._left.append((query.owner, query.path.child(Path.from_keys([key]))))
 
     def _touch(self, query: TrackedQuery) -> None:
@@ -371,18 +367,18 @@ class ServerCache:
             if query.is_default:
                 claims.add(query.path)
             else:
-                claims.update(query.path.child(Path.from_keys([k])) for k in self._held(query))
+                claims.update(query.path.child(Path.from_keys([k])) for k in self._held.of(query))
         return [place for place in sorted(claims) if not _is_inside_any(place, claims)]
 
     def _is_known(self, owner: int, path: Path) -> bool:
         """Return whether all at a path is, as a whole or as part of a child that a window holds."""
         if self._queries.is_covered(owner, path):
             return True
-        for query in self._queries.above(owner, path):
-            if query.is_complete and not query.is_default:
-                key = path.keys[len(query.path)]
-                if self._staging.get(held_key(query.id, key)) is not None:
-                    return True
+        place, key = path.parent, path.keys[-1] if path else ""
+        while place is not None:
+            if self._held.is_held(owner, place, key):
+                return True
+            place, key = place.parent, place.keys[-1] if place else ""
         return False
 
     def _tree_of(self, owner: int) -> TreeRows:
@@ -429,6 +425,7 @@ class ServerCache:
         active |= self._was_active
         self._clear_staged()
         self._queries = TrackedQueries()
+        self._held.forget(self._queries)
         for stored in self._stored_queries():
             self._queries.restore(*stored)
         for owner, path, params in [identity for identity, flag in active.items() if flag]:

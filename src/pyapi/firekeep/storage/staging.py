@@ -36,6 +36,8 @@ class Staging:
         self._sum_growth = 0
         self.is_counted = False
         """Whether what is said about the rows that are committed is known to be so."""
+        self._gap = (b"", b"")
+        """A range in which no row is committed: from the first up to the second key."""
 
     def count(self) -> None:
         """Read all rows, unless they have been counted and nothing went wrong since.
@@ -100,6 +102,21 @@ class Staging:
         for key in staged[position:]:
             yield from self._staged(key)
 
+    def is_empty(self, start: bytes, end: bytes) -> bool:
+        """Return whether there is no row from `start` to before `end`.
+
+        Rows that are new come side by side as a rule, and what is found for the first of them
+        tells of the others.
+        """
+        gap_start, gap_end = self._gap
+        if not (gap_start <= start and end <= gap_end):
+            following = self._backend.first_key(start, LAST) or LAST
+            self._gap = start, following
+            if following < end:
+                return next(self.scan(start, end), None) is None
+        staged = self._keys[bisect_left(self._keys, start) : bisect_left(self._keys, end)]
+        return all(self._rows[key] is None for key in staged)
+
     def put(self, key: bytes, value: bytes) -> None:
         """Write a row."""
         old = self.get(key)
@@ -130,6 +147,7 @@ class Staging:
         """Begin anew."""
         self._rows.clear()
         self._keys.clear()
+        self._gap = b"", b""
         self.growth_bytes = self._sum_growth = 0
 
     def _staged(self, key: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -96,8 +96,12 @@ class TreeRows:
             self._change_block(*found, path, node)
             return
         start = self._key(path)
-        for key, record in list(self._staging.scan(start, range_end(start))):
-            self._staging.delete_known(key, record)
+        record = self._staging.get(start)
+        if record is not None:
+            self._staging.delete_known(start, record)
+        elif not self._staging.is_empty(start, range_end(start)):
+            for key, record in list(self._staging.scan(start, range_end(start))):
+                self._staging.delete_known(key, record)
         if node.is_empty:
             self._note_loss(path)
         else:
