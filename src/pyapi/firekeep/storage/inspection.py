@@ -60,7 +60,7 @@ class Inspection:
 
     @property
     def pending_bytes(self) -> int:
-        """The sizes of the writes that wait."""
+        """What the writes that wait take on the disk, as far as it is theirs."""
         return self._journal.pending_bytes
 
     def disk_bytes(self) -> int:
