@@ -13,7 +13,7 @@ from tests.api.storage.damaging import LAST, rows_of
 
 from firekeep.exceptions import FirekeepError, StorageError, StorageFull
 from firekeep.storage.directory import StoreDirectory
-from firekeep.storage.opening import open_cache, open_queue
+from firekeep.storage.opening import Salvage, open_cache, open_queue
 from firekeep.storage.rocksdb import RocksBackend
 from firekeep.storage.tuning import Role
 
@@ -191,8 +191,8 @@ def test_a_full_disk_that_is_left_and_opened_again_has_lost_nothing(
 def test_a_damaged_queue_on_a_full_disk_stays_where_it_is(
     small_disk: Callable[[int], Path],
 ) -> None:
-    def salvage(path: Path) -> list[tuple[bytes, bytes]]:
-        return [(b"a", NOISE)]
+    def salvage(path: Path) -> Salvage:
+        return Salvage([(b"a", NOISE)], 1, 0)
 
     directory = StoreDirectory.open(small_disk(8) / "store")
     backend = open_queue(directory, salvage).backend

@@ -15,6 +15,7 @@ from firekeep.storage.failures import translated
 from firekeep.storage.files import sync_directory, used_bytes
 from firekeep.storage.forks import check_process
 from firekeep.storage.lock import DirectoryLock
+from firekeep.storage.place import given_path
 
 __all__ = ["FORMAT", "DirectoryUser", "StoreDirectory"]
 
@@ -82,18 +83,20 @@ class StoreDirectory:
     ) -> "StoreDirectory":
         """Create or take the directory; only one that is empty or was made by firekeep will do.
 
-        What a client and what an emulator stores goes into directories of their own.
+        What a client and what an emulator stores goes into directories of their own. A path that
+        begins with ``~`` begins in the home directory.
 
         If others could read it, they cannot any more, and `notices` says so. `clock` gives Unix
         time, which others are told as the time since when it is in use.
 
         Raises:
+            InvalidArgument: no directory can have that name.
             PersistenceInUse: it is in use, by this process or another; says by which.
             StorageError: it holds other files, belongs to somebody else, was written in a newer
                 format, or cannot be used; nothing was changed.
             StorageFull: there is no space.
         """
-        place = Path(path).absolute()
+        place = given_path(path).absolute()
         notices: list[str] = []
         try:
             _prepare(place, user, notices)
@@ -185,7 +188,7 @@ class StoreDirectory:
         if is_known:
             return
         data = _CONTENTS[self._user] - {"auth"}
-        if any((self.path / name).exists() for name in data):
+        if any(os.path.lexists(self.path / name) for name in data):
             self.is_damaged = True
             self.notices.append(
                 f"{self.path / 'format'} is missing or damaged, so what lies beside it counts as"

@@ -126,12 +126,12 @@ class RocksBackend:
             try:
                 check_files(shadow.path, is_in_use=True)
                 database = _open(shadow.path, "reader")
-            except CorruptRecord:
-                # The writer may have replaced files between the listing and the opening.
-                if shadow.is_current() or attempt == _MAX_LOOKS - 1:
-                    shadow.remove()
-                    raise
+            except CorruptRecord as error:
+                is_damaged = shadow.is_current() or attempt == _MAX_LOOKS - 1
                 shadow.remove()
+                # The writer may have replaced files between the listing and the opening.
+                if is_damaged:
+                    raise CorruptRecord(shadow.named(str(error))) from error
             except BaseException:
                 shadow.remove()
                 raise
@@ -147,7 +147,7 @@ class RocksBackend:
         except KeyError as error:
             raise _not_bytes(key) from error
         except Exception as error:
-            raise translated(error, self._path) from error
+            raise self._translated(error) from error
         return value
 
     def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -156,9 +156,9 @@ class RocksBackend:
         if start >= end:
             return iter(())
         try:
-            scan = RocksScan(database.iter(), start, end, self._path, self._check)
+            scan = RocksScan(database.iter(), start, end, self._translated, self._check)
         except Exception as error:
-            raise translated(error, self._path) from error
+            raise self._translated(error) from error
         self._scans.add(scan)
         return scan
 
@@ -284,7 +284,7 @@ class RocksBackend:
         except Exception as error:
             # After a write error closing only says that error again, and closes.
             if self._failure is None and not self._is_synced:
-                raise translated(error, self._path) from error
+                raise self._translated(error) from error
 
     def _sync(self, database: "Rdict") -> None:
         # Not with the write: that would wait for the disk under the interpreter's lock.
@@ -305,8 +305,13 @@ class RocksBackend:
             )
 
     def _failed(self, error: Exception) -> FirekeepError:
-        self._failure = translated(error, self._path)
+        self._failure = self._translated(error)
         return self._failure
+
+    def _translated(self, error: Exception) -> FirekeepError:
+        if self._shadow is not None:
+            error = Exception(self._shadow.named(str(error)))
+        return translated(error, self._path)
 
     def _end_scans(self, failure: FirekeepError) -> None:
         for scan in list(self._scans):

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
-from firekeep.exceptions import CorruptRecord
 from firekeep.storage.backend import Backend
+from firekeep.storage.cache_check import wrong_rows
 from firekeep.storage.cache_report import CacheEntry, CacheReport, OpenedCache
 from firekeep.storage.cache_rows import (
     ACKNOWLEDGED,
-    DATA,
     OWNER,
     TRACKED,
     StoredQuery,
@@ -42,7 +41,7 @@ from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.node import Node
 from firekeep_core.snap.path import ROOT, Path
 from firekeep_core.store.layout import range_end
-from firekeep_core.store.record import seal, unseal
+from firekeep_core.store.record import seal
 from firekeep_core.store.tracked import TrackedQueries, TrackedQuery
 
 __all__ = ["ServerCache"]
@@ -187,18 +186,7 @@ class ServerCache:
 
     def verify(self) -> list[str]:
         """Return, in plain words, what is wrong; reads everything."""
-        wrong: list[str] = []
-        block: bytes | None = None
-        for key, record in self._backend.scan(FIRST, LAST):
-            try:
-                unseal(key, record)
-            except CorruptRecord as error:
-                wrong.append(str(error))
-            if key[:1] == DATA:
-                if block is not None and key.startswith(block):
-                    wrong.append(f"the row {key!r} lies inside the row {block!r}")
-                if not key.endswith(b"\x00.priority\x00") and key[5:] != b".priority\x00":
-                    block = key
+        wrong = wrong_rows(self._backend)
         counted = self.recount()
         if counted != self.size_bytes:
             wrong.append(f"the rows take {counted} bytes, not {self.size_bytes}")

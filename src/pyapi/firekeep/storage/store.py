@@ -1,6 +1,6 @@
 """One database's queue and cache, in one directory on disk."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path as FilePath
 from types import TracebackType
@@ -10,9 +10,9 @@ from firekeep.exceptions import CorruptRecord, StorageError
 from firekeep.storage.cache_report import CacheReport
 from firekeep.storage.directory import StoreDirectory
 from firekeep.storage.files import used_bytes
-from firekeep.storage.opening import Opened, Salvager, forget_kept, open_cache, open_queue
+from firekeep.storage.opening import Opened, Salvage, forget_kept, open_cache, open_queue
 from firekeep.storage.rocksdb import RocksBackend
-from firekeep.storage.salvage import carve
+from firekeep.storage.salvage import SalvagedQueue, carve
 from firekeep.storage.server_cache import ServerCache
 from firekeep.storage.space import SpaceKeeper
 from firekeep.storage.write_journal import LoadedWrites, WriteJournal
@@ -68,9 +68,11 @@ class Store:
         self._rows: RocksBackend | None = None
         self._cache: ServerCache | None = None
         self._cache_space: SpaceKeeper | None = None
+        self.notes: list[str] = []
+        """What had to be put right at the last opening, in plain words."""
 
     def __enter__(self) -> Self:
-        """Open it for nobody in particular."""
+        """Open it for nobody in particular; `notes` says what had to be put right."""
         self.open()
         return self
 
@@ -105,6 +107,7 @@ class Store:
                 journal.reserve(max(done))
                 report = self.apply([Concluded(write_id) for write_id in acknowledged])
             envelopes = [envelope for envelope in envelopes if envelope.id not in done]
+            self.notes = notes
             return OpenedStore(envelopes, journal.next_id, pinned, report, notes)
         except BaseException:
             self.close()
@@ -122,6 +125,11 @@ class Store:
         return self._directory
 
     # The queue.
+
+    @property
+    def waiting(self) -> frozenset[int]:
+        """The ids of the writes that wait."""
+        return self._open_journal().waiting
 
     def store_writes(
         self, added: Sequence[QueuedWrite], removed: Sequence[int], sent_through: int
@@ -161,8 +169,8 @@ class Store:
         if self._queue is not None:
             self._queue.close()
 
-        def salvage(path: FilePath) -> Iterable[tuple[bytes, bytes]]:
-            return list(carve(path).only(waiting).rows())
+        def salvage(path: FilePath) -> Salvage:
+            return _kept_of(carve(path).only(waiting))
 
         notes: list[str] = []
         opened = open_queue(self._directory, salvage, damage)
@@ -295,8 +303,9 @@ class Store:
         return self._cache
 
 
-def _carved(path: FilePath) -> list[tuple[bytes, bytes]]:
-    return list(carve(path).rows())
+def _salvage(path: FilePath) -> Salvage:
+    return _kept_of(carve(path))
 
 
-_salvage: Salvager = _carved
+def _kept_of(queue: SalvagedQueue) -> Salvage:
+    return Salvage(queue.rows(), len(queue.writes), queue.lost)
