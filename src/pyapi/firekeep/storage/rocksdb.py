@@ -87,13 +87,16 @@ class RocksBackend:
     def open(cls, path: str | os.PathLike[str], *, role: Role) -> "RocksBackend":
         """Open or create the database in a directory, which is made if need be.
 
+        Opening writes some files. Where a full disk does not take them, what is stored can be read,
+        and commits raise `StorageFull` until there is space.
+
         A ``queue`` is opened only if nothing that was ever committed can be missing for the end of
         a log or a file that is gone; of a ``cache`` the last commits may be. See `tuning.options`.
 
         Raises:
             CorruptRecord: the files are damaged; nothing in them was changed that could be read.
             PersistenceInUse: it is open already, here or in another process.
-            StorageFull: there is no space for the files that opening it writes.
+            StorageFull: there is no database yet, and no space for one.
             StorageError: there is no rocksdict, or the directory cannot be used.
             UsageError: this process was forked from one that has used RocksDB.
         """
@@ -105,7 +108,16 @@ class RocksBackend:
         except OSError as error:
             raise translated(error, place) from error
         check_files(place)
-        backend = cls(place, role, _open(place, role), None)
+        full: StorageFull | None = None
+        try:
+            database = _open(place, role)
+        except StorageFull as error:
+            if not (place / "CURRENT").exists():
+                raise
+            full = error
+            database = _open(place, role, can_write=False)
+        backend = cls(place, role, database, None)
+        backend._failure = full
         backend._check_stamp()
         return backend
 

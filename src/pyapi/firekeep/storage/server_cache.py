@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
+from firekeep.exceptions import StorageFull
 from firekeep.storage.backend import Backend
 from firekeep.storage.cache_check import wrong_rows
 from firekeep.storage.cache_report import CacheEntry, CacheReport, OpenedCache
@@ -67,6 +68,8 @@ class ServerCache:
         self._budget_bytes = budget_bytes
         self._staging = Staging(backend)
         self._owners: dict[str | None, int] = {}
+        self._new_owners: list[str | None] = []
+        """Those whose row comes with the next commit."""
         self._owner = 0
         self._trees: dict[int, TreeRows] = {}
         """By owner, those that were asked for."""
@@ -116,9 +119,8 @@ class ServerCache:
         number = self._owners.get(owner)
         if number is None:
             number = max(self._owners.values(), default=0) + 1
-            self._staging.put(*owner_row(owner, number))
             self._owners[owner] = number
-            self._commit()
+            self._new_owners.append(owner)
         if number != self._owner:
             self._tree = self._tree_of(number)
             self._owner = number
@@ -395,7 +397,11 @@ class ServerCache:
         for query in self._removed:
             if query.is_stored:
                 self._staging.delete(tracked_key(query.id))
-        self._staging.commit()
+        if self._staging.is_changed:
+            for owner in self._new_owners:
+                self._staging.put(*owner_row(owner, self._owners[owner]))
+            self._staging.commit()
+            self._new_owners.clear()
         self._clear_staged()
 
     def _clear_staged(self) -> None:
@@ -422,7 +428,20 @@ class ServerCache:
             self._queries.settle(query)
 
     def _evict(self, target_bytes: int) -> CacheReport:
-        """Let the least recently used go until so much is left, or all that may go is gone."""
+        """Let the least recently used go until so much is left, or all that may go is gone.
+
+        That takes some space on the disk; without it, all stays until the next time.
+        """
+        try:
+            return self._evict_oldest(target_bytes)
+        except StorageFull:
+            self._give_up()
+            return self._report(0, 0)
+        except BaseException:
+            self._give_up()
+            raise
+
+    def _evict_oldest(self, target_bytes: int) -> CacheReport:
         before = self.size_bytes
         count = 0
         for query in self._queries.evictable():

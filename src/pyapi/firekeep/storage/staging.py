@@ -77,6 +77,11 @@ class Staging:
             self.size_bytes += self.growth_bytes
         self.clear()
 
+    @property
+    def is_changed(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self._rows)
+
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a row, or None."""
         if key in self._rows:

@@ -1,12 +1,12 @@
 """One database's queue and cache, in one directory on disk."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path as FilePath
 from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
-from firekeep.exceptions import CorruptRecord, StorageError
+from firekeep.exceptions import CorruptRecord, StorageError, StorageFull
 from firekeep.storage.cache_report import CacheReport
 from firekeep.storage.directory import StoreDirectory
 from firekeep.storage.files import used_bytes
@@ -88,8 +88,11 @@ class Store:
     def open(self, owner: str | None = None) -> OpenedStore:
         """Open what is there, or begin anew, for a user.
 
+        A full disk keeps nobody from what is there; what is stored then raises `StorageFull`.
+
         Raises:
             PersistenceInUse: another database or process holds the directory.
+            StorageFull: there is nothing yet, and no space to begin.
             StorageError: it cannot be used.
         """
         self._owner = owner
@@ -101,14 +104,17 @@ class Store:
             if directory.is_damaged:
                 directory.write_format()
             done = set(acknowledged)
-            journal.store((), done)
-            if done:
-                # A power cut may have taken the queue's word for ids that the cache still marks.
-                journal.reserve(max(done))
-                report = self.apply([Concluded(write_id) for write_id in acknowledged])
+            # A power cut may have taken the queue's word for ids that the cache still marks.
+            next_id = max(journal.next_id, *(id + 1 for id in done)) if done else journal.next_id
+            # On a full disk they are left to the next start: the marks stay as well.
+            with suppress(StorageFull):
+                journal.store((), done)
+                journal.reserve(next_id - 1)
+                if done:
+                    report = self.apply([Concluded(write_id) for write_id in acknowledged])
             envelopes = [envelope for envelope in envelopes if envelope.id not in done]
             self.notes = notes
-            return OpenedStore(envelopes, journal.next_id, pinned, report, notes)
+            return OpenedStore(envelopes, next_id, pinned, report, notes)
         except BaseException:
             self.close()
             raise
