@@ -57,6 +57,9 @@ class RocksBackend:
     each MiB; what need not be atomic is better committed in parts of `BATCH_ROWS`. Syncs,
     compaction and closing let other threads run; opening, some 15 ms, does not.
 
+    When the directory is moved or deleted, RocksDB goes on in files that nobody will find, and makes
+    another directory when it needs new ones. Commits and syncs raise a `StorageError` instead.
+
     RocksDB refuses all writes after one has failed. The next commit or sync then opens it anew if
     there may be space again; scans that are under way end with a `StorageError`.
 
@@ -71,6 +74,7 @@ class RocksBackend:
         """Take what `open` and `open_read_only` have opened."""
         self._path = path
         self._use: Use = use
+        self._identity = _identity(path)
         self._database: Rdict | None = database
         self._upkeep = Upkeep(database)
         self._shadow = shadow
@@ -228,6 +232,10 @@ class RocksBackend:
         self._is_closed = True
         self._end_scans(DatabaseClosed("the storage is closed"))
         database, self._database = self._database, None
+        if database is not None and self._is_replaced():
+            # Closing would write into the directory that is there instead.
+            keep_for_ever(database)
+            database = None
         try:
             if database is not None and self._failure is None and self._use != "reader":
                 self._sync(database)
@@ -254,9 +262,19 @@ class RocksBackend:
         if self._is_closed:
             raise DatabaseClosed("the storage is closed")
 
+    def _check_place(self) -> None:
+        if _identity(self._path) != self._identity:
+            raise StorageError(
+                f"{self._path} was moved or deleted while it was in use; nothing is stored any more"
+            )
+
+    def _is_replaced(self) -> bool:
+        return self._use != "reader" and _identity(self._path) not in (self._identity, None)
+
     def _readable(self) -> "Rdict":
         self._check()
         if self._database is None:
+            self._check_place()
             self._database = _open(self._path, self._use, can_write=False)
         return self._database
 
@@ -264,6 +282,7 @@ class RocksBackend:
         self._check()
         if self._use == "reader":
             raise UsageError(f"{self._path} was opened for reading only")
+        self._check_place()
         if self._failure is not None or self._database is None:
             return self._reopen()
         return self._database
@@ -348,6 +367,15 @@ def _open(path: Path, use: Use, *, can_write: bool = True) -> "Rdict":
         raise translated(error, path, is_opening=True) from error
     database.set_loads(_decode_nothing)
     return database
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells the directory at a path from any other; None if there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _library() -> ModuleType:
