@@ -16,7 +16,14 @@ from firekeep.storage.salvage import SalvagedQueue, carve
 from firekeep.storage.server_cache import ServerCache
 from firekeep.storage.space import SpaceKeeper
 from firekeep.storage.write_journal import LoadedWrites, WriteJournal
-from firekeep_core.operation.cache_change import CacheChange, CachedQuery, Clear, Concluded
+from firekeep_core.operation.cache_change import (
+    Assume,
+    CacheChange,
+    CachedQuery,
+    Clear,
+    Concluded,
+    Replace,
+)
 from firekeep_core.operation.queued_write import QueuedWrite, WriteEnvelope
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.path import Path
@@ -189,7 +196,11 @@ class Store:
 
     def apply(self, changes: Sequence[CacheChange]) -> CacheReport:
         """Store changes, all or none, and keep to the budget."""
-        report = self._open_server_cache().apply(changes)
+        cache = self._open_server_cache()
+        if self._cache_space is not None:
+            coming = sum(c.node.size_bytes for c in changes if isinstance(c, (Replace, Assume)))
+            self._cache_space.make_room(cache.size_bytes, coming)
+        report = cache.apply(changes)
         if self._cache_space is not None:
             self._cache_space.keep(max(report.size_bytes, self._budget_bytes))
         return report
