@@ -11,6 +11,7 @@ from firekeep.storage.cache_report import CacheReport
 from firekeep.storage.directory import StoreDirectory
 from firekeep.storage.files import used_bytes
 from firekeep.storage.opening import Opened, Salvage, forget_kept, open_cache, open_queue
+from firekeep.storage.pins import PinFile, Pinned
 from firekeep.storage.rocksdb import RocksBackend
 from firekeep.storage.salvage import SalvagedQueue, carve
 from firekeep.storage.server_cache import ServerCache
@@ -22,6 +23,8 @@ from firekeep_core.operation.cache_change import (
     CachedQuery,
     Clear,
     Concluded,
+    Forget,
+    Pin,
     Replace,
 )
 from firekeep_core.operation.queued_write import QueuedWrite, WriteEnvelope
@@ -75,6 +78,7 @@ class Store:
         self._rows: RocksBackend | None = None
         self._cache: ServerCache | None = None
         self._cache_space: SpaceKeeper | None = None
+        self._pins: PinFile | None = None
         self.notes: list[str] = []
         """What had to be put right at the last opening, in plain words."""
 
@@ -201,6 +205,8 @@ class Store:
             coming = sum(c.node.size_bytes for c in changes if isinstance(c, (Replace, Assume)))
             self._cache_space.make_room(cache.size_bytes, coming)
         report = cache.apply(changes)
+        if any(isinstance(change, (Pin, Forget)) for change in changes):
+            self._follow_pins()
         if self._cache_space is not None:
             self._cache_space.keep(max(report.size_bytes, self._budget_bytes))
         return report
@@ -223,6 +229,7 @@ class Store:
         pinned = cache.switch_owner(owner)
         if cleared is not None:
             cache.forget_owner(cleared)
+        self._follow_pins()
         return pinned
 
     def reset_cache(self, damage: CorruptRecord) -> str:
@@ -231,7 +238,7 @@ class Store:
         if self._rows is not None:
             self._rows.close()
         opened = open_cache(self._directory, damage)
-        self._begin_cache(opened)
+        self._begin_cache(self._directory, opened)
         return " ".join(opened.reports)
 
     def disk_bytes(self) -> int:
@@ -292,22 +299,40 @@ class Store:
     ) -> tuple[list[int], list[tuple[Path, QueryParams]], CacheReport]:
         opened = open_cache(directory)
         try:
-            state = self._begin_cache(opened)
+            state = self._begin_cache(directory, opened)
         except CorruptRecord as damage:
             opened.backend.close()
             opened = open_cache(directory, damage)
-            state = self._begin_cache(opened)
+            state = self._begin_cache(directory, opened)
         notes += opened.reports
         return state
 
     def _begin_cache(
-        self, opened: Opened
+        self, directory: StoreDirectory, opened: Opened
     ) -> tuple[list[int], list[tuple[Path, QueryParams]], CacheReport]:
         self._rows = opened.backend
         self._cache_space = SpaceKeeper(opened.backend)
         self._cache = ServerCache(opened.backend, budget_bytes=self._budget_bytes)
-        state = self._cache.open(self._owner)
-        return state.acknowledged, state.pinned, state.report
+        pinned, acknowledged, report = self._cache.open(self._owner)
+        if directory.pins.is_dir():
+            directory.quarantine("pins")
+        self._pins = PinFile(directory.pins)
+        kept = self._pins.read()
+        # On a full disk the one or the other is left to the next start.
+        with suppress(StorageFull):
+            if not report.size_bytes:
+                for owner, path, params in kept:
+                    self._cache.switch_owner(owner)
+                    report = self._cache.apply([Pin(path, params, True)])
+                pinned = self._cache.switch_owner(self._owner)
+            self._follow_pins()
+        return acknowledged, pinned, report
+
+    def _follow_pins(self) -> None:
+        """Store beside the cache what it has noted as kept synced."""
+        assert self._pins is not None
+        entries = self._open_server_cache().entries()
+        self._pins.write(Pinned(e.owner, e.path, e.params) for e in entries if e.is_pinned)
 
     def _open_journal(self) -> WriteJournal:
         if self._journal is None:
