@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -197,12 +198,14 @@ def test_a_full_disk_that_is_left_and_opened_again_has_lost_nothing(
 
 
 @contextmanager
-def filled(disk: Path) -> Generator[None]:
-    """Leave no space on a disk."""
-    filler = disk / "filler"
+def filled(disk: Path, *, but_blocks: int = 0) -> Generator[None]:
+    """Leave no space on a disk, or so many blocks of 4 KiB."""
+    filler, reserved = disk / "filler", disk / "reserved"
+    reserved.write_bytes(bytes(4096) * but_blocks)
     with filler.open("wb", buffering=0) as file, suppress(OSError):
         while True:
             file.write(bytes(4096))
+    reserved.unlink()
     yield
     filler.unlink()
 
@@ -227,6 +230,29 @@ def test_a_database_is_opened_and_read_on_a_full_disk(
     backend.commit([(b"b", b"1")], sync=True)
     assert list(rows_of(backend)) == [b"a", b"b"]
     backend.close()
+
+
+def test_running_out_of_space_anywhere_in_opening_damages_nothing(
+    small_disk: Callable[[int], Path], role: Role
+) -> None:
+    disk = small_disk(8)
+
+    for blocks in range(0, 40, 3):
+        path = disk / f"{blocks}"
+        backend = RocksBackend.open(path, role=role)
+        backend.commit([(b"a", NOISE[:20_000])], sync=True)
+        backend.close()
+        with filled(disk, but_blocks=blocks):
+            for _ in range(2):
+                backend = RocksBackend.open(path, role=role)
+                assert rows_of(backend) == {b"a": NOISE[:20_000]}
+                backend.close()
+
+        backend = RocksBackend.open(path, role=role)
+        backend.commit([(b"b", b"1")], sync=True)
+        assert list(rows_of(backend)) == [b"a", b"b"]
+        backend.close()
+        shutil.rmtree(path)
 
 
 def test_a_store_starts_with_its_data_on_a_full_disk(small_disk: Callable[[int], Path]) -> None:
