@@ -1,6 +1,8 @@
 """The commands that look into a store on disk."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,73 @@ def test_cancelled_writes_and_a_cleared_cache_are_gone(
 
     assert [row["id"] for row in printed(capsys, "queue", "list", directory)] == [2]
     assert printed(capsys, "cache", "export", directory) == {"b": 2}
+
+
+def damage(directory: Path) -> None:
+    """Change what lies in every table and log of a database."""
+    for file in [*directory.glob("*.sst"), *directory.glob("*.log")]:
+        data = bytearray(file.read_bytes())
+        for place in range(60, min(len(data), 80)):
+            data[place] ^= 0xFF
+        file.write_bytes(data)
+
+
+def test_what_is_damaged_does_not_hide_the_rest(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part in ("cache", "queue"):
+        shutil.copytree(store, tmp_path / part)
+        damage(tmp_path / part / part)
+    no_cache, no_queue = str(tmp_path / "cache"), str(tmp_path / "queue")
+
+    assert [row["id"] for row in printed(capsys, "queue", "list", no_cache)] == [1, 2]
+    assert printed(capsys, "cache", "export", no_queue) == {"a": {"x": 1}, "b": 2}
+    assert main(["cache", "info", no_cache, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["pending_writes"] == 2
+    assert main(["cache", "info", no_queue, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["queries"] == 2
+
+
+@pytest.mark.parametrize("part", ["cache", "queue"])
+def test_verify_lists_the_damage_where_it_lies(
+    store: Path, tmp_path: Path, part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(store, tmp_path / "app")
+    damage(tmp_path / "app" / part)
+
+    assert main(["cache", "verify", str(tmp_path / "app"), "--json"]) == 1
+
+    wrong = json.loads(capsys.readouterr().out)
+    assert len(wrong) >= 2
+    assert wrong[0].startswith(f"the {part} cannot be read")
+    for text in wrong:
+        for name in re.findall(r"/\S+\.(?:sst|log)", text):
+            assert Path(name).is_file()
+
+
+def test_a_write_that_does_not_wait_is_not_cancelled_in_silence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(tmp_path / "store")
+    directory = str(tmp_path / "store")
+
+    assert main(["queue", "cancel", directory, "1", "999"]) == 2
+
+    assert "no write 999 waits" in capsys.readouterr().err
+    assert [row["id"] for row in printed(capsys, "queue", "list", directory)] == [1, 2]
+
+
+@pytest.mark.parametrize("command", [("cache", "clear"), ("queue", "cancel")])
+def test_what_is_put_aside_in_passing_is_said(
+    store: Path, tmp_path: Path, command: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(store, tmp_path / "app")
+    damage(tmp_path / "app" / "cache")
+
+    identifiers = ["1"] if command[1] == "cancel" else []
+    assert main([*command, str(tmp_path / "app"), *identifiers]) == 0
+
+    assert "the cache was damaged" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [("cache", "info"), ("queue", "list"), ("cache", "clear")])

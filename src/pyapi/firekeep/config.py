@@ -112,7 +112,7 @@ class Persistence:
     """
 
     path: str | PathLike[str] | None = None
-    """The directory that holds the data; it is made if need be."""
+    """The directory that holds the data; it is made if need be. ``~`` is the home directory."""
     _: KW_ONLY
     name: str = "default"
     """Tells several databases of one address apart; used only where `path` is None."""

@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path as FilePath
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -22,7 +21,7 @@ from firekeep.serial_callback import SerialCallback
 from firekeep.snapshot import child_path
 from firekeep.status import CacheInfo, Status
 from firekeep.status_stream import StatusStream, status_stream
-from firekeep.storage.place import default_path
+from firekeep.storage.place import default_path, given_path
 from firekeep.storage.store import Store
 from firekeep.timeout import check_timeout
 from firekeep.types import Registration, TokenProvider, Writable
@@ -387,7 +386,7 @@ class Database:
         if persistence.path is None:
             path = default_path(self._client.url, persistence.name)
         else:
-            path = FilePath(persistence.path)
+            path = given_path(persistence.path)
         store = Store(
             path, budget_bytes=persistence.budget_bytes, durability=persistence.durability
         )

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -10,14 +11,22 @@ from pathlib import Path
 
 import pytest
 from tests.api.storage.damaging import LAST, rows_of
+from tests.api.storage.queue import set_of
 
 from firekeep.exceptions import FirekeepError, StorageError, StorageFull
 from firekeep.storage.directory import StoreDirectory
-from firekeep.storage.opening import open_cache, open_queue
+from firekeep.storage.opening import Salvage, open_cache, open_queue
 from firekeep.storage.rocksdb import RocksBackend
+from firekeep.storage.store import Store
 from firekeep.storage.tuning import Role
+from firekeep_core.operation.cache_change import Acknowledged, Assume, Complete, Pin, Replace
+from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.path import Path as Place
+from firekeep_core.snap.value import from_export
 
 NOISE = random.Random(0).randbytes(1_000_000)
+PLACE = Place.parse("a")
+ALL = QueryParams.DEFAULT
 
 
 @pytest.fixture(params=["queue", "cache"])
@@ -188,11 +197,125 @@ def test_a_full_disk_that_is_left_and_opened_again_has_lost_nothing(
     backend.close()
 
 
+@contextmanager
+def filled(disk: Path, *, but_blocks: int = 0) -> Generator[None]:
+    """Leave no space on a disk, or so many blocks of 4 KiB."""
+    filler, reserved = disk / "filler", disk / "reserved"
+    reserved.write_bytes(bytes(4096) * but_blocks)
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    reserved.unlink()
+    yield
+    filler.unlink()
+
+
+def test_a_database_is_opened_and_read_on_a_full_disk(
+    small_disk: Callable[[int], Path], role: Role
+) -> None:
+    disk = small_disk(8)
+    backend = RocksBackend.open(disk / "data", role=role)
+    backend.commit([(b"a", b"1")], sync=True)
+    backend.close()
+
+    with filled(disk):
+        for _ in range(2):
+            backend = RocksBackend.open(disk / "data", role=role)
+            assert rows_of(backend) == {b"a": b"1"}
+            with pytest.raises(StorageFull):
+                backend.commit([(b"b", b"1")])
+            backend.close()
+        backend = RocksBackend.open(disk / "data", role=role)
+
+    backend.commit([(b"b", b"1")], sync=True)
+    assert list(rows_of(backend)) == [b"a", b"b"]
+    backend.close()
+
+
+def test_running_out_of_space_anywhere_in_opening_damages_nothing(
+    small_disk: Callable[[int], Path], role: Role
+) -> None:
+    disk = small_disk(8)
+
+    for blocks in range(0, 40, 3):
+        path = disk / f"{blocks}"
+        backend = RocksBackend.open(path, role=role)
+        backend.commit([(b"a", NOISE[:20_000])], sync=True)
+        backend.close()
+        with filled(disk, but_blocks=blocks):
+            for _ in range(2):
+                backend = RocksBackend.open(path, role=role)
+                assert rows_of(backend) == {b"a": NOISE[:20_000]}
+                backend.close()
+
+        backend = RocksBackend.open(path, role=role)
+        backend.commit([(b"b", b"1")], sync=True)
+        assert list(rows_of(backend)) == [b"a", b"b"]
+        backend.close()
+        shutil.rmtree(path)
+
+
+def test_a_store_starts_with_its_data_on_a_full_disk(small_disk: Callable[[int], Path]) -> None:
+    disk = small_disk(8)
+    value = from_export(NOISE[:300_000].hex())
+    store = Store(disk / "store", budget_bytes=2_000_000, durability="write")
+    with store:
+        store.store_writes([set_of(number, "x") for number in range(1, 4)], (), 0)
+        store.apply([Replace(PLACE, value), Complete(PLACE, ALL), Pin(PLACE, ALL, True)])
+        store.apply([Assume(Place.parse("b"), value), Acknowledged(2)])
+
+    smaller = Store(disk / "store", budget_bytes=1_000_000, durability="write")
+    with filled(disk):
+        opened = smaller.open()
+
+        assert [envelope.id for envelope in opened.envelopes] == [1, 3]
+        assert (opened.next_write_id, opened.pinned) == (4, [(PLACE, ALL)])
+        assert smaller.load(PLACE, ALL).node == value
+        assert smaller.switch_owner([], "somebody new", None) == []
+        with pytest.raises(StorageFull):
+            smaller.store_writes([set_of(4, "y")], (), 0)
+        with pytest.raises(StorageFull):
+            smaller.apply([Assume(PLACE, value)])
+
+    smaller.store_writes([set_of(4, "y")], (), 0)
+    smaller.apply([Assume(PLACE, from_export("theirs"))])
+    smaller.close()
+    opened = smaller.open("somebody new")
+    assert [envelope.id for envelope in opened.envelopes] == [1, 3, 4]
+    assert smaller.load(PLACE, ALL).node == from_export("theirs")
+    smaller.close()
+
+
+def test_a_first_start_without_space_says_what_is_missing(
+    small_disk: Callable[[int], Path],
+) -> None:
+    disk = small_disk(8)
+    store = Store(disk / "store", budget_bytes=1_000_000, durability="write")
+
+    with filled(disk), pytest.raises(StorageFull, match="no space is left"):
+        store.open()
+
+    store.open()
+    store.close()
+
+
+def test_a_queue_whose_first_sync_leaves_no_space_is_closed_in_peace(
+    small_disk: Callable[[int], Path],
+) -> None:
+    disk = small_disk(8)
+    backend = RocksBackend.open(disk / "data", role="queue")
+
+    with filled(disk):
+        backend.close()
+
+    RocksBackend.open(disk / "data", role="queue").close()
+
+
 def test_a_damaged_queue_on_a_full_disk_stays_where_it_is(
     small_disk: Callable[[int], Path],
 ) -> None:
-    def salvage(path: Path) -> list[tuple[bytes, bytes]]:
-        return [(b"a", NOISE)]
+    def salvage(path: Path) -> Salvage:
+        return Salvage([(b"a", NOISE)], 1, 0)
 
     directory = StoreDirectory.open(small_disk(8) / "store")
     backend = open_queue(directory, salvage).backend
@@ -200,14 +323,9 @@ def test_a_damaged_queue_on_a_full_disk_stays_where_it_is(
     backend.close()
     (manifest,) = directory.queue.glob("MANIFEST-*")
     manifest.write_bytes(manifest.read_bytes()[:-1])
-    with (directory.path.parent / "filler").open("wb", buffering=0) as filler, suppress(OSError):
-        while True:
-            filler.write(bytes(4096))
-
-    with pytest.raises(StorageFull):
+    with filled(directory.path.parent), pytest.raises(StorageFull):
         open_queue(directory, salvage)
 
-    (directory.path.parent / "filler").unlink()
     backend, reports = open_queue(directory, salvage)
     assert (backend.get(b"a"), len(reports)) == (NOISE, 1)
     backend.close()

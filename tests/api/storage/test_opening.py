@@ -1,5 +1,6 @@
 """Opening what may be damaged: the app starts, and no write that can be read is lost."""
 
+import os
 import random
 import shutil
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from tests.api.storage.queue import set_of
 
 from firekeep.exceptions import CorruptRecord, DatabaseClosed, StorageError
 from firekeep.storage.directory import StoreDirectory
-from firekeep.storage.opening import open_cache, open_queue
+from firekeep.storage.opening import Salvage, open_cache, open_queue
 from firekeep.storage.store import Store
 from firekeep_core.operation.cache_change import Acknowledged
 
@@ -25,12 +26,12 @@ def directory(tmp_path: Path) -> Iterator[StoreDirectory]:
     one.close()
 
 
-def salvage(path: Path) -> list[tuple[bytes, bytes]]:
+def salvage(path: Path) -> Salvage:
     assert path.name == "queue"
-    return SAVED
+    return Salvage(SAVED, 4500, 1)
 
 
-def no_salvage(path: Path) -> list[tuple[bytes, bytes]]:
+def no_salvage(path: Path) -> Salvage:
     raise AssertionError(f"{path} was not damaged")
 
 
@@ -101,7 +102,7 @@ def test_of_a_damaged_queue_what_can_be_saved_is_there_again(directory: StoreDir
     (place,) = (directory.path / "quarantine").iterdir()
     assert everything_in(place) == damaged
     assert len(reports) == 1
-    assert f"{len(SAVED)} of its records" in reports[0]
+    assert "4500 writes could be saved, 1 write that waited could not" in reports[0]
     queue.close()
     queue, reports = open_queue(directory, no_salvage)
     assert rows_of(queue) == dict(SAVED)
@@ -112,10 +113,10 @@ def test_of_a_damaged_queue_what_can_be_saved_is_there_again(directory: StoreDir
 def test_a_queue_from_which_nothing_can_be_saved_starts_empty(directory: StoreDirectory) -> None:
     directory.queue.touch()
 
-    queue, reports = open_queue(directory, lambda path: [])
+    queue, reports = open_queue(directory, lambda path: Salvage([], 0, 0))
 
     assert rows_of(queue) == {}
-    assert "0 of its records" in reports[0]
+    assert "0 writes could be saved" in reports[0]
     queue.close()
 
 
@@ -124,9 +125,12 @@ def test_a_salvager_that_fails_leaves_everything_where_it_was(directory: StoreDi
     break_manifest(directory.queue)
     damaged = everything_in(directory.queue)
 
-    def fail(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    def rows() -> Iterator[tuple[bytes, bytes]]:
         yield b"a", b"1"
         raise StorageError("the disk failed")
+
+    def fail(path: Path) -> Salvage:
+        return Salvage(rows(), 1, 0)
 
     with pytest.raises(StorageError, match="the disk failed"):
         open_queue(directory, fail)
@@ -159,6 +163,37 @@ def test_a_crash_after_the_damaged_queue_was_moved_goes_on_with_the_new_one(
     assert (rows_of(queue), reports) == (ROWS, [])
     assert not (directory.path / "queue.new").exists()
     queue.close()
+
+
+def test_links_that_lead_nowhere_count_as_damaged(directory: StoreDirectory) -> None:
+    for name in ("cache", "queue", "queue.new"):
+        (directory.path / name).symlink_to(directory.path / "nowhere")
+
+    cache, cache_reports = open_cache(directory)
+    (directory.path / "queue.new").unlink()
+    queue, queue_reports = open_queue(directory, lambda path: Salvage([], 0, 0))
+
+    assert [len(reports) for reports in (cache_reports, queue_reports)] == [1, 1]
+    assert sorted(os.listdir(directory.path / "quarantine")) == ["cache-1", "queue-1"]
+    cache.close()
+    queue.close()
+
+
+def test_the_report_says_how_many_writes_were_saved_and_lost(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store", budget_bytes=1_000_000, durability="write")
+    with store:
+        store.store_writes([set_of(number, "x" * 100) for number in range(1, 40)], (), 0)
+    with store:
+        pass
+    (table,) = (tmp_path / "store" / "queue").glob("*.sst")
+    data = bytearray(table.read_bytes())
+    data[data.index(b"x" * 100)] ^= 1
+    table.write_bytes(data)
+
+    with store:
+        (note,) = store.notes
+
+    assert "38 writes could be saved, 1 write that waited could not" in note
 
 
 def test_a_directory_of_unknown_format_is_treated_as_damaged(tmp_path: Path) -> None:

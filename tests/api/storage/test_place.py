@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firekeep.exceptions import StorageError
-from firekeep.storage.place import default_path, safe_component
+from firekeep.exceptions import InvalidArgument, StorageError
+from firekeep.storage.place import default_path, given_path, safe_component
 from firekeep.url import parse_url
 
 URL = parse_url("https://my-app.firebaseio.com")
@@ -99,3 +99,20 @@ def test_different_texts_are_different_file_names_on_every_system(one: str, othe
     assert 0 < len(first) <= 120
     assert first[0] != "." != first[-1]
     assert set(first).isdisjoint('/\\:*?"<>| \0')
+
+
+def test_a_tilde_is_the_home_directory_as_in_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/users/me")
+
+    assert given_path("~/data") == Path("/users/me/data")
+    assert given_path("data/~") == Path("data/~")
+
+
+def test_a_path_with_a_nul_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="holds a NUL"):
+        given_path("my\0data")
+
+
+def test_a_home_that_nobody_has_is_refused() -> None:
+    with pytest.raises(StorageError, match="home"):
+        given_path("~nobody-of-that-name/data")

@@ -3,6 +3,7 @@
 import ast
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from firekeep.storage import rocksdb
 from firekeep.storage.failures import translated
 from firekeep.storage.rocksdb import RocksBackend
 from firekeep.storage.stamp import SyncStamp
+from firekeep.storage.tuning import Role
 
 SETTINGS = "rocksdict-config.json"
 
@@ -347,3 +349,49 @@ def test_records_of_the_queue_can_be_found_in_the_files_as_they_are(path: Path) 
 
     assert all(key in stored and value in stored for key, value in rows)
     backend.close()
+
+
+@pytest.mark.parametrize("role", ["queue", "cache"])
+def test_a_directory_that_is_moved_away_takes_nothing_more(tmp_path: Path, role: Role) -> None:
+    place, elsewhere = tmp_path / "data", tmp_path / "moved"
+    backend = RocksBackend.open(place, role=role)
+    backend.commit([(b"a", b"1")], sync=True)
+    place.rename(elsewhere)
+
+    for write in (lambda: backend.commit([(b"b", b"2")]), backend.sync, backend.compact):
+        with pytest.raises(StorageError, match="moved or deleted while it was in use"):
+            write()
+
+    assert not place.exists()
+    elsewhere.rename(place)
+    backend.commit([(b"c", b"3")], sync=True)
+    assert rows_of(backend) == {b"a": b"1", b"c": b"3"}
+    backend.close()
+
+
+def test_a_directory_that_is_deleted_is_not_made_again(tmp_path: Path) -> None:
+    place = tmp_path / "store" / "data"
+    place.parent.mkdir()
+    backend = RocksBackend.open(place, role="queue")
+    backend.commit([(b"a", b"1")], sync=True)
+    shutil.rmtree(place.parent)
+
+    for _ in range(3):
+        with pytest.raises(StorageError, match="moved or deleted while it was in use"):
+            backend.commit([(b"b", bytes(2_000_000))])
+    backend.close()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_directory_in_its_place_is_left_alone(tmp_path: Path) -> None:
+    place = tmp_path / "data"
+    backend = RocksBackend.open(place, role="queue")
+    place.rename(tmp_path / "moved")
+    place.mkdir()
+
+    with pytest.raises(StorageError, match="moved or deleted while it was in use"):
+        backend.commit([(b"a", b"1")])
+
+    backend.close()
+    assert list(place.iterdir()) == []

@@ -10,9 +10,15 @@ from firekeep.storage.backend import Row
 from firekeep.storage.memory import MemoryBackend
 from firekeep.storage.rocksdb import RocksBackend
 from firekeep.storage.space import SpaceKeeper
+from firekeep.storage.store import Store
 from firekeep.storage.tuning import Role
+from firekeep_core.operation.cache_change import Complete, Forget, Replace
+from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.path import Path as Place
+from firekeep_core.snap.value import from_export
 
 MIB = 1024 * 1024
+ALL = QueryParams.DEFAULT
 NOISE = random.Random(0).randbytes(MIB)
 """Nothing that a compression could make smaller."""
 
@@ -70,6 +76,28 @@ def test_the_cache_takes_at_most_twice_its_budget_and_8_mib(
         churn.commit(rows, budget_bytes)
 
     assert churn.worst_excess_bytes <= 0
+    churn.backend.close()
+
+
+@pytest.mark.parametrize("places", [1, 8])
+def test_a_large_commit_comes_on_top_of_the_bound_while_it_is_taken(
+    path: Path, places: int
+) -> None:
+    churn = Churn(path, "cache")
+    chance = random.Random(3)
+    large_bytes = 6 * MIB
+    rows: dict[bytes, bytes] = {}
+
+    for number in range(16):
+        gone: list[Row] = [(key, None) for key in rows]
+        rows = {
+            b"%d/%05d" % (number % places, part): value(chance, 4000)
+            for part in range(large_bytes // 4000)
+        }
+        churn.keeper.make_room(large_bytes, large_bytes)
+        churn.commit([*gone, *rows.items()], large_bytes)
+
+    assert churn.worst_excess_bytes <= large_bytes
     churn.backend.close()
 
 
@@ -182,9 +210,39 @@ def test_what_compaction_could_not_help_is_not_compacted_each_time(ballast: Ball
     assert keeper.keep(10 * MIB)
 
 
+def test_what_is_left_over_goes_before_a_large_commit_comes(ballast: Ballast) -> None:
+    keeper = SpaceKeeper(ballast)
+    ballast.size_bytes, ballast.least_bytes = 14 * MIB, 10 * MIB
+
+    assert not keeper.make_room(10 * MIB, 2 * MIB)
+    assert keeper.make_room(10 * MIB, 9 * MIB)
+    assert not keeper.make_room(10 * MIB, 9 * MIB)
+
+
 def test_what_has_been_deleted_since_is_worth_another_time(ballast: Ballast) -> None:
     keeper = SpaceKeeper(ballast)
     ballast.size_bytes = ballast.least_bytes = 30 * MIB
     keeper.keep(10 * MIB)
 
     assert keeper.keep(7 * MIB)
+
+
+def test_a_store_makes_room_for_each_large_value(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compactions: list[int] = []
+    compact = RocksBackend.compact
+
+    def noted(backend: RocksBackend) -> None:
+        compactions.append(backend.disk_bytes())
+        compact(backend)
+
+    monkeypatch.setattr(RocksBackend, "compact", noted)
+    with Store(path, budget_bytes=20 * MIB, durability="none") as store:
+        for number in range(3):
+            text = from_export({f"{part}": NOISE[part:100_000].hex() for part in range(20)})
+            place = Place.parse(f"a{number}")
+            store.apply([Replace(place, text), Complete(place, ALL)])
+            store.apply([Forget(place, ALL)])
+
+    assert compactions

@@ -161,7 +161,9 @@ class JournalMachine(RuleBasedStateMachine):
         assert len(self.journal) == len(self.model.writes)
         assert self.journal.next_id == self.model.next_id
         assert self.journal.pending_bytes == sum(
-            write.envelope.size_bytes for write in self.model.writes.values()
+            len(key) + len(value)
+            for kind in (b"h", b"p")
+            for key, value in self.backend.scan(kind, kind + b"\xff")
         )
 
 

@@ -44,6 +44,11 @@ cdef class Place:
     cdef dict children              # key -> Place; None without any
     cdef dict queries               # params -> TrackedQuery; None without any
 
+    cdef bint is_known(self) except -1:
+        """Return whether a default query is complete here."""
+        query = None if self.queries is None else self.queries.get(QueryParams.DEFAULT)
+        return query is not None and (<TrackedQuery>query).is_complete
+
 
 @cython.final
 cdef class TrackedQueries:
@@ -211,10 +216,12 @@ cdef class TrackedQueries:
 
     def is_covered(self, long owner, Path path not None) -> bool:
         """Return whether a complete default query lies at the path or above it."""
-        for query in self.above(owner, path) + self.at(owner, path):
-            if (<TrackedQuery>query).is_complete and query.is_default:
-                return True
-        return False
+        cdef Place place = self.roots.get(owner)
+        for key in path.keys:
+            if place is None or place.is_known():
+                break
+            place = None if place.children is None else place.children.get(key)
+        return place is not None and place.is_known()
 
     def complete_children(self, long owner, Path path not None) -> list[str]:
         """Return the keys just below the path at which a default query is complete."""
@@ -223,8 +230,6 @@ cdef class TrackedQueries:
         if place is None or place.children is None:
             return keys
         for key, child in place.children.items():
-            if child.queries is not None:
-                query = child.queries.get(QueryParams.DEFAULT)
-                if query is not None and (<TrackedQuery>query).is_complete:
-                    keys.append(key)
+            if child.is_known():
+                keys.append(key)
         return keys

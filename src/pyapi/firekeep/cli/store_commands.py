@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from firekeep.cli.output import Output
-from firekeep.exceptions import InvalidArgument
+from firekeep.exceptions import CorruptRecord, InvalidArgument
 from firekeep.storage.inspection import Inspection
 from firekeep.storage.store import Store
 from firekeep_core.snap.value import export
@@ -18,19 +18,18 @@ __all__ = ["COMMANDS"]
 
 def info(options: Namespace, output: Output) -> int:
     """Print sizes and numbers."""
+    damages: list[Exception] = []
     with _look(options) as store:
-        entries = store.entries()
-        facts: dict[str, Any] = {
-            "cached_bytes": store.cached_bytes,
-            "disk_bytes": store.disk_bytes(),
-            "queries": len(entries),
-            "kept_synced": sum(entry.is_pinned for entry in entries),
-            "users": len({entry.owner for entry in entries}),
-            "pending_writes": len(store.envelopes),
-            "pending_bytes": store.pending_bytes,
-        }
+        facts: dict[str, Any] = {"disk_bytes": store.disk_bytes()}
+        for part in (_cache_facts, _queue_facts):
+            try:
+                facts |= part(store)
+            except CorruptRecord as error:
+                damages.append(error)
     _print(facts, options, output, [f"{name:>15}  {value}" for name, value in facts.items()])
-    return 0
+    for damage in damages:
+        output.error(damage)
+    return 1 if damages else 0
 
 
 def list_queries(options: Namespace, output: Output) -> int:
@@ -54,6 +53,7 @@ def list_queries(options: Namespace, output: Output) -> int:
 def clear(options: Namespace, output: Output) -> int:
     """Drop what is not kept synced."""
     with _change(options) as store:
+        _tell_notes(store, output)
         store.clear()
     return 0
 
@@ -99,8 +99,14 @@ def list_writes(options: Namespace, output: Output) -> int:
 
 
 def cancel(options: Namespace, output: Output) -> int:
-    """Drop writes."""
+    """Drop writes: all that are named, or none if one of them does not wait."""
     with _change(options) as store:
+        _tell_notes(store, output)
+        unknown = sorted(set(options.ids) - store.waiting)
+        if unknown:
+            raise InvalidArgument(
+                f"no write {unknown[0]} waits in {options.directory}; nothing was cancelled"
+            )
         store.store_writes([], options.ids, 0)
     return 0
 
@@ -141,6 +147,26 @@ def _change(options: Namespace) -> Store:
         raise InvalidArgument(f"{directory} is no directory of firekeep's")
     # Nothing is to be evicted in passing.
     return Store(directory, budget_bytes=1 << 62, durability="batch")
+
+
+def _cache_facts(store: Inspection) -> dict[str, Any]:
+    entries = store.entries()
+    return {
+        "cached_bytes": store.cached_bytes,
+        "queries": len(entries),
+        "kept_synced": sum(entry.is_pinned for entry in entries),
+        "users": len({entry.owner for entry in entries}),
+    }
+
+
+def _queue_facts(store: Inspection) -> dict[str, Any]:
+    return {"pending_writes": len(store.envelopes), "pending_bytes": store.pending_bytes}
+
+
+def _tell_notes(store: Store, output: Output) -> None:
+    """Say what opening the store had to put right, such as damage that was moved aside."""
+    for note in store.notes:
+        output.note(note)
 
 
 def _query_line(row: dict[str, Any]) -> str:

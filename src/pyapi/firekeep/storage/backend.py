@@ -38,6 +38,16 @@ class Backend(Protocol):
         """
         ...
 
+    def first_key(self, start: bytes, end: bytes) -> bytes | None:
+        """Return the first key of the rows that `scan` would give, or None.
+
+        Where many rows have been deleted, and not yet been compacted, this takes as long as they do.
+
+        Raises:
+            CorruptRecord, StorageError: as for `scan`.
+        """
+        ...
+
     def commit(self, rows: Sequence[Row], *, sync: bool = False) -> None:
         """Store all rows or none; of several with one key the last counts.
 

@@ -12,9 +12,10 @@ from typing import Literal
 
 from firekeep.exceptions import DatabaseClosed, StorageError
 from firekeep.storage.failures import translated
-from firekeep.storage.files import sync_directory, used_bytes
+from firekeep.storage.files import replace_file, used_bytes
 from firekeep.storage.forks import check_process
 from firekeep.storage.lock import DirectoryLock
+from firekeep.storage.place import given_path
 
 __all__ = ["FORMAT", "DirectoryUser", "StoreDirectory"]
 
@@ -27,7 +28,7 @@ FORMAT = 1
 _FORMAT_FILE = re.compile(r"format (\d{1,9})\nwritten by (.{1,100})\n", re.ASCII)
 _OURS = {"format", "format.new", "lock", "quarantine"}
 _CONTENTS: dict[str, set[str]] = {
-    "client": {"auth", "queue", "queue.kept", "queue.new", "cache"},
+    "client": {"auth", "queue", "queue.kept", "queue.new", "cache", "pins", "pins.new"},
     "emulator": {"data"},
 }
 #: What systems put into directories by themselves.
@@ -44,6 +45,7 @@ class StoreDirectory:
         DIR/lock            who uses it; see `DirectoryLock`
         DIR/queue/          the writes that wait for the server
         DIR/cache/          what the server said
+        DIR/pins            what is to be kept synced, in case that the cache is lost
         DIR/data/           the databases of an emulator, which has no queue and no cache
         DIR/quarantine/     what was damaged, the three newest of each
 
@@ -82,18 +84,20 @@ class StoreDirectory:
     ) -> "StoreDirectory":
         """Create or take the directory; only one that is empty or was made by firekeep will do.
 
-        What a client and what an emulator stores goes into directories of their own.
+        What a client and what an emulator stores goes into directories of their own. A path that
+        begins with ``~`` begins in the home directory.
 
         If others could read it, they cannot any more, and `notices` says so. `clock` gives Unix
         time, which others are told as the time since when it is in use.
 
         Raises:
+            InvalidArgument: no directory can have that name.
             PersistenceInUse: it is in use, by this process or another; says by which.
             StorageError: it holds other files, belongs to somebody else, was written in a newer
                 format, or cannot be used; nothing was changed.
             StorageFull: there is no space.
         """
-        place = Path(path).absolute()
+        place = given_path(path).absolute()
         notices: list[str] = []
         try:
             _prepare(place, user, notices)
@@ -116,6 +120,11 @@ class StoreDirectory:
     def cache(self) -> Path:
         """Where the server's data are stored."""
         return self.path / "cache"
+
+    @property
+    def pins(self) -> Path:
+        """Where it is stored what is to be kept synced."""
+        return self.path / "pins"
 
     @property
     def data(self) -> Path:
@@ -160,20 +169,10 @@ class StoreDirectory:
         Raises:
             StorageFull, StorageError: it cannot be written.
         """
-        new = self.path / "format.new"
         if (self.path / "format").is_dir():
             self.quarantine("format")
-        try:
-            file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            try:
-                os.write(file, f"format {FORMAT}\nwritten by {_program()}\n".encode())
-                os.fsync(file)
-            finally:
-                os.close(file)
-            os.replace(new, self.path / "format")
-            sync_directory(self.path)
-        except OSError as error:
-            raise translated(error, self.path) from error
+        text = f"format {FORMAT}\nwritten by {_program()}\n"
+        replace_file(self.path / "format", text.encode())
         self.is_damaged = False
 
     def _settle_format(self) -> None:
@@ -185,7 +184,7 @@ class StoreDirectory:
         if is_known:
             return
         data = _CONTENTS[self._user] - {"auth"}
-        if any((self.path / name).exists() for name in data):
+        if any(os.path.lexists(self.path / name) for name in data):
             self.is_damaged = True
             self.notices.append(
                 f"{self.path / 'format'} is missing or damaged, so what lies beside it counts as"

@@ -13,6 +13,7 @@ __all__ = [
     "free_bytes",
     "log_bytes",
     "remove_settings",
+    "replace_file",
     "sync_directory",
     "used_bytes",
 ]
@@ -62,6 +63,27 @@ def sync_directory(path: Path) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file as a whole, readable by its owner alone: a crash leaves it or the one before.
+
+    Raises:
+        StorageFull, StorageError: it cannot be written; the one before is still there.
+    """
+    new = path.with_name(f"{path.name}.new")
+    try:
+        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            with open(file, "wb", closefd=False) as stream:
+                stream.write(data)
+            os.fsync(file)
+        finally:
+            os.close(file)
+        os.replace(new, path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise translated(error, path) from error
 
 
 def free_bytes(path: Path) -> int:

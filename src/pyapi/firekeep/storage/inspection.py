@@ -1,15 +1,20 @@
 """Looking into a store from outside, whether or not a program is using it."""
 
+import os
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path as FilePath
 from types import TracebackType
 from typing import Self
 
-from firekeep.exceptions import StorageError
+from firekeep.exceptions import CorruptRecord, StorageError
 from firekeep.storage.backend import Backend
+from firekeep.storage.cache_check import wrong_rows
 from firekeep.storage.cache_report import CacheEntry
 from firekeep.storage.files import used_bytes
 from firekeep.storage.memory import MemoryBackend
 from firekeep.storage.rocksdb import RocksBackend
+from firekeep.storage.salvage import carve
 from firekeep.storage.server_cache import ServerCache
 from firekeep.storage.write_journal import LoadedWrites, WriteJournal
 from firekeep_core.operation.queued_write import WriteEnvelope
@@ -19,11 +24,13 @@ __all__ = ["Inspection"]
 
 
 class Inspection:
-    """A store as it is at the moment of entry; nothing of it is changed, nor held up.
+    """A store as it is when each part of it is first asked for; nothing is changed, nor held up.
+
+    The queue and the cache are opened when they are needed, so that damage of the one does not
+    hide the other: whatever needs a damaged part raises `CorruptRecord`.
 
     Raises, on entry:
-        StorageError: there is no store, or it cannot be read.
-        CorruptRecord: it is damaged.
+        StorageError: there is no store.
     """
 
     def __init__(self, directory: FilePath) -> None:
@@ -34,14 +41,6 @@ class Inspection:
         """Take a look."""
         if not (self._directory / "format").is_file():
             raise StorageError(f"{self._directory} is no directory of firekeep's")
-        try:
-            self._cache = ServerCache(self._open("cache"), budget_bytes=0)
-            self._cache.read()
-            self._journal = WriteJournal(self._open("queue"))
-            self.envelopes: list[WriteEnvelope] = self._journal.open()
-        except BaseException:
-            self._close()
-            raise
         return self
 
     def __exit__(
@@ -50,8 +49,14 @@ class Inspection:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Let go."""
-        self._close()
+        """End the look."""
+        while self._backends:
+            self._backends.pop().close()
+
+    @property
+    def envelopes(self) -> list[WriteEnvelope]:
+        """The writes that wait, without their data."""
+        return self._queue[1]
 
     @property
     def cached_bytes(self) -> int:
@@ -60,8 +65,8 @@ class Inspection:
 
     @property
     def pending_bytes(self) -> int:
-        """The sizes of the writes that wait."""
-        return self._journal.pending_bytes
+        """What the writes that wait take on the disk, as far as it is theirs."""
+        return self._queue[0].pending_bytes
 
     def disk_bytes(self) -> int:
         """Return what everything in the directory takes on the disk."""
@@ -76,22 +81,48 @@ class Inspection:
         return self._cache.export(owner)
 
     def verify(self) -> list[str]:
-        """Return what is wrong, in plain words; reads everything."""
-        wrong = self._cache.verify()
-        ids = [envelope.id for envelope in self.envelopes]
-        damaged = self._journal.load(ids).unreadable
-        return wrong + [f"the data of the write {write_id} are damaged" for write_id in damaged]
+        """Return what is wrong, in plain words; reads everything that can be read."""
+        return self._verify_cache() + self._verify_queue()
 
     def writes(self) -> LoadedWrites:
         """Return the writes that wait, with their data."""
-        return self._journal.load([envelope.id for envelope in self.envelopes])
+        return self._queue[0].load([envelope.id for envelope in self.envelopes])
+
+    def _verify_cache(self) -> list[str]:
+        try:
+            return self._cache.verify()
+        except CorruptRecord as damage:
+            wrong = [f"the cache cannot be read: {damage}"]
+        with suppress(CorruptRecord):
+            wrong += wrong_rows(self._open("cache"))
+        return wrong
+
+    def _verify_queue(self) -> list[str]:
+        try:
+            damaged = self.writes().unreadable
+        except CorruptRecord as damage:
+            found = carve(self._directory / "queue")
+            return [
+                f"the queue cannot be read: {damage}",
+                f"of the writes that wait, {len(found.writes)} are intact and {found.lost} are not",
+            ]
+        return [f"the data of the write {write_id} are damaged" for write_id in damaged]
+
+    @cached_property
+    def _cache(self) -> ServerCache:
+        cache = ServerCache(self._open("cache"), budget_bytes=0)
+        cache.read()
+        return cache
+
+    @cached_property
+    def _queue(self) -> tuple[WriteJournal, list[WriteEnvelope]]:
+        journal = WriteJournal(self._open("queue"))
+        return journal, journal.open()
 
     def _open(self, name: str) -> Backend:
         path = self._directory / name
-        backend: Backend = RocksBackend.open_read_only(path) if path.is_dir() else MemoryBackend()
+        backend: Backend = (
+            RocksBackend.open_read_only(path) if os.path.lexists(path) else MemoryBackend()
+        )
         self._backends.append(backend)
         return backend
-
-    def _close(self) -> None:
-        while self._backends:
-            self._backends.pop().close()

@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from firekeep.exceptions import FirekeepError, PersistenceInUse, StorageError
+from firekeep.exceptions import FirekeepError, PersistenceInUse
 from firekeep.storage.failures import translated
 from firekeep.storage.forks import leave_to_parent
 
@@ -28,7 +28,8 @@ class DirectoryLock:
 
         Raises:
             PersistenceInUse: somebody has it, this process included; says who and since when.
-            StorageError: the file cannot be made or the system cannot lock it.
+            StorageFull: there is no space for the file.
+            StorageError: it cannot be made or the system cannot lock it.
         """
         self._file: int | None = None
         try:
@@ -41,7 +42,7 @@ class DirectoryLock:
             _say(file, since_s)
         except OSError as error:
             os.close(file)
-            raise StorageError(f"cannot lock {path}: {error}") from error
+            raise translated(error, path) from error
         except FirekeepError:
             os.close(file)
             raise

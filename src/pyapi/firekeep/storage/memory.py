@@ -46,6 +46,12 @@ class MemoryBackend:
         keys = self._keys[bisect_left(self._keys, start) : bisect_left(self._keys, end)]
         return _Scan(self._check, [(key, self._rows[key]) for key in keys])
 
+    def first_key(self, start: bytes, end: bytes) -> bytes | None:
+        """Return the first key with start <= key < end, or None."""
+        self._check_open()
+        at = bisect_left(self._keys, start)
+        return self._keys[at] if at < len(self._keys) and self._keys[at] < end else None
+
     def commit(self, rows: Sequence[Row], *, sync: bool = False) -> None:
         """Store all rows or none."""
         self._check_writable()

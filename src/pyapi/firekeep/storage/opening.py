@@ -18,10 +18,22 @@ from firekeep.storage.failures import translated
 from firekeep.storage.files import sync_directory
 from firekeep.storage.rocksdb import BATCH_ROWS, RocksBackend
 
-__all__ = ["Opened", "Salvager", "forget_kept", "open_cache", "open_queue"]
+__all__ = ["Opened", "Salvage", "Salvager", "forget_kept", "open_cache", "open_queue"]
 
-Salvager: TypeAlias = Callable[[Path], Iterable[tuple[bytes, bytes]]]
-"""Gives the rows worth keeping of a damaged queue, from the directory with its files.
+
+class Salvage(NamedTuple):
+    """What is worth keeping of a damaged queue."""
+
+    rows: Iterable[tuple[bytes, bytes]]
+    """Of a new queue; they are asked for once."""
+    saved: int
+    """How many writes they hold."""
+    lost: int
+    """How many more are known to have waited."""
+
+
+Salvager: TypeAlias = Callable[[Path], Salvage]
+"""Finds that in the directory with the files of the queue.
 
 It may raise a `StorageError`, which ends the opening, but must not change the files.
 """
@@ -51,7 +63,7 @@ def open_cache(directory: StoreDirectory, damage: CorruptRecord | None = None) -
         except CorruptRecord as error:
             damage = error
     reports: list[str] = []
-    if directory.cache.exists():
+    if os.path.lexists(directory.cache):
         place = directory.quarantine("cache")
         reports.append(
             f"the cache was damaged ({damage}) and starts empty; the damaged files are in {place}"
@@ -74,22 +86,23 @@ def open_queue(
     """
     new = directory.path / "queue.new"
     try:
-        if new.exists() and not directory.queue.exists():
+        if os.path.lexists(new) and not os.path.lexists(directory.queue):
             # Everything had been stored in it before the damaged one was moved.
             os.rename(new, directory.queue)
-        elif new.exists():
+        elif os.path.lexists(new):
             shutil.rmtree(new)
     except OSError as error:
         raise translated(error, new) from error
     damage = damage or _damage_of(directory)
-    if damage is None or not directory.queue.exists():
+    if damage is None or not os.path.lexists(directory.queue):
         _keep(directory)
         try:
             return Opened(RocksBackend.open(directory.queue, role="queue"), [])
         except CorruptRecord as error:
             damage = error
     _bring_back(directory)
-    count = _store(new, salvage(directory.queue))
+    rows, saved, lost = salvage(directory.queue)
+    _store(new, rows)
     place = directory.quarantine("queue")
     try:
         os.rename(new, directory.queue)
@@ -97,8 +110,8 @@ def open_queue(
     except OSError as error:
         raise translated(error, new) from error
     report = (
-        f"the queue of writes was damaged ({damage}); {count} of its records could be saved, and"
-        f" the damaged files are in {place}"
+        f"the queue of writes was damaged ({damage}); {_number(saved)} could be saved,"
+        f" {_number(lost)} that waited could not, and the damaged files are in {place}"
     )
     return Opened(RocksBackend.open(directory.queue, role="queue"), [report])
 
@@ -142,18 +155,19 @@ def _damage_of(directory: StoreDirectory) -> CorruptRecord | None:
     return CorruptRecord(f"nobody knows in which format {directory.path} was written")
 
 
-def _store(path: Path, rows: Iterable[tuple[bytes, bytes]]) -> int:
-    """Store the rows in a database of their own, on the disk, and return their number."""
-    count = 0
+def _number(writes: int) -> str:
+    return "1 write" if writes == 1 else f"{writes} writes"
+
+
+def _store(path: Path, rows: Iterable[tuple[bytes, bytes]]) -> None:
+    """Store the rows in a database of their own, on the disk."""
     backend = RocksBackend.open(path, role="queue")
     try:
         for part in _parts(rows):
             backend.commit(part)
-            count += len(part)
         backend.sync()
     finally:
         backend.close()
-    return count
 
 
 def _parts(rows: Iterable[tuple[bytes, bytes]]) -> Iterator[list[tuple[bytes, bytes]]]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path, PureWindowsPath
 
-from firekeep.exceptions import StorageError
+from firekeep.exceptions import InvalidArgument, StorageError
 from firekeep.url import DatabaseUrl
 
-__all__ = ["default_path", "safe_component"]
+__all__ = ["default_path", "given_path", "safe_component"]
 
 _MAX_COMPONENT = 120
 _PLAIN = frozenset("0123456789abcdefghijklmnopqrstuvwxyz_-.")
@@ -36,6 +36,22 @@ def default_path(
     variables = os.environ if environment is None else environment
     parts = [safe_component(part) for part in (url.address, url.namespace, name)]
     return _state_directory(platform, variables) / "firekeep" / Path(*parts)
+
+
+def given_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path as its user means it: ``~`` is the home directory, as in a shell.
+
+    Raises:
+        InvalidArgument: it holds a NUL, which no path can.
+        StorageError: the home directory is not known.
+    """
+    place = Path(path)
+    if "\0" in str(place):
+        raise InvalidArgument(f"{str(place)!r:.200} is no path: it holds a NUL")
+    try:
+        return place.expanduser()
+    except RuntimeError as error:
+        raise StorageError(f"{str(place)!r:.200}: {error}") from error
 
 
 def safe_component(text: str) -> str:

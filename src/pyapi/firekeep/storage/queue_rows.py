@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from firekeep.exceptions import CorruptRecord
-from firekeep.storage.frame import Frame, pack_frame
+from firekeep.storage.frame import FRAME_BYTES, Frame, pack_frame
 from firekeep_core.operation.queued_write import QueuedWrite, WriteEnvelope
 from firekeep_core.snap.node import Node
 from firekeep_core.snap.path import Path
@@ -43,6 +43,7 @@ __all__ = [
     "read_gone",
     "read_payload",
     "read_state",
+    "rows_bytes",
     "state_rows",
     "write_keys",
     "write_rows",
@@ -62,7 +63,8 @@ ENVELOPES = (b"h", b"i")
 
 _NUMBER = struct.Struct(">Q")
 _STATE = struct.Struct(">QQQQQ")
-_ENVELOPE = struct.Struct(">qqqBHII")
+_ENVELOPE = struct.Struct(">qqqBHIII")
+_PAYLOAD_BYTES_AT = _ENVELOPE.size - 4
 _LENGTH = struct.Struct(">I")
 _IS_UPDATE, _HAS_OWNER, _HAS_INCREMENT, _MAYBE_SENT = 1, 2, 4, 8
 
@@ -117,9 +119,10 @@ def write_rows(write: QueuedWrite) -> tuple[tuple[bytes, bytes], tuple[bytes, by
     for node in nodes:
         encoded = encode_node(node)
         payload += (_LENGTH.pack(len(encoded)), encoded)
+    body = b"".join(payload)
     return (
-        (b"h" + number, pack_frame(ENVELOPE, number, _envelope_bytes(envelope))),
-        (b"p" + number, pack_frame(PAYLOAD, number, b"".join(payload))),
+        (b"h" + number, pack_frame(ENVELOPE, number, _envelope_bytes(envelope, len(body)))),
+        (b"p" + number, pack_frame(PAYLOAD, number, body)),
     )
 
 
@@ -155,7 +158,7 @@ def read_envelope(frame: Frame) -> WriteEnvelope:
     """Return a write without its payload."""
     number, body = number_of(frame), frame.body
     try:
-        created_ms, server_ms, size_bytes, flags, owner_bytes, path_size, count = (
+        created_ms, server_ms, size_bytes, flags, owner_bytes, path_size, count, _ = (
             _ENVELOPE.unpack_from(body)
         )
         at = _ENVELOPE.size
@@ -185,6 +188,13 @@ def read_envelope(frame: Frame) -> WriteEnvelope:
     )
 
 
+def rows_bytes(frame: Frame) -> int:
+    """Return what the rows of a write take, keys included, by the one without its payload."""
+    (payload_bytes,) = _LENGTH.unpack_from(frame.body, _PAYLOAD_BYTES_AT)
+    of_both = 2 * (1 + _NUMBER.size + FRAME_BYTES + _NUMBER.size)
+    return of_both + len(frame.body) + int(payload_bytes)
+
+
 def read_payload(frame: Frame, envelope: WriteEnvelope) -> tuple[Node, ...]:
     """Return the payload of the write that `envelope` is of."""
     nodes = tuple(decode_node(part) for part in _parts(frame, 0))
@@ -193,7 +203,7 @@ def read_payload(frame: Frame, envelope: WriteEnvelope) -> tuple[Node, ...]:
     return nodes
 
 
-def _envelope_bytes(envelope: WriteEnvelope) -> bytes:
+def _envelope_bytes(envelope: WriteEnvelope, payload_bytes: int) -> bytes:
     flags = 0
     owner = b""
     if envelope.kind == "update":
@@ -215,6 +225,7 @@ def _envelope_bytes(envelope: WriteEnvelope) -> bytes:
             len(owner),
             len(path),
             len(envelope.children),
+            payload_bytes,
         ),
         owner,
         path,

@@ -57,6 +57,9 @@ class RocksBackend:
     each MiB; what need not be atomic is better committed in parts of `BATCH_ROWS`. Syncs,
     compaction and closing let other threads run; opening, some 15 ms, does not.
 
+    When the directory is moved or deleted, RocksDB goes on in files that nobody will find, and makes
+    another directory when it needs new ones. Commits and syncs raise a `StorageError` instead.
+
     RocksDB refuses all writes after one has failed. The next commit or sync then opens it anew if
     there may be space again; scans that are under way end with a `StorageError`.
 
@@ -71,6 +74,7 @@ class RocksBackend:
         """Take what `open` and `open_read_only` have opened."""
         self._path = path
         self._use: Use = use
+        self._identity = _identity(path)
         self._database: Rdict | None = database
         self._upkeep = Upkeep(database)
         self._shadow = shadow
@@ -87,13 +91,16 @@ class RocksBackend:
     def open(cls, path: str | os.PathLike[str], *, role: Role) -> "RocksBackend":
         """Open or create the database in a directory, which is made if need be.
 
+        Opening writes some files. Where a full disk does not take them, what is stored can be read,
+        and commits raise `StorageFull` until there is space.
+
         A ``queue`` is opened only if nothing that was ever committed can be missing for the end of
         a log or a file that is gone; of a ``cache`` the last commits may be. See `tuning.options`.
 
         Raises:
             CorruptRecord: the files are damaged; nothing in them was changed that could be read.
             PersistenceInUse: it is open already, here or in another process.
-            StorageFull: there is no space for the files that opening it writes.
+            StorageFull: there is no database yet, and no space for one.
             StorageError: there is no rocksdict, or the directory cannot be used.
             UsageError: this process was forked from one that has used RocksDB.
         """
@@ -105,7 +112,16 @@ class RocksBackend:
         except OSError as error:
             raise translated(error, place) from error
         check_files(place)
-        backend = cls(place, role, _open(place, role), None)
+        full: StorageFull | None = None
+        try:
+            database = _open(place, role)
+        except StorageFull as error:
+            if not (place / "CURRENT").exists():
+                raise
+            full = error
+            database = _open(place, role, can_write=False)
+        backend = cls(place, role, database, None)
+        backend._failure = full
         backend._check_stamp()
         return backend
 
@@ -126,12 +142,12 @@ class RocksBackend:
             try:
                 check_files(shadow.path, is_in_use=True)
                 database = _open(shadow.path, "reader")
-            except CorruptRecord:
-                # The writer may have replaced files between the listing and the opening.
-                if shadow.is_current() or attempt == _MAX_LOOKS - 1:
-                    shadow.remove()
-                    raise
+            except CorruptRecord as error:
+                is_damaged = shadow.is_current() or attempt == _MAX_LOOKS - 1
                 shadow.remove()
+                # The writer may have replaced files between the listing and the opening.
+                if is_damaged:
+                    raise CorruptRecord(shadow.named(str(error))) from error
             except BaseException:
                 shadow.remove()
                 raise
@@ -147,7 +163,7 @@ class RocksBackend:
         except KeyError as error:
             raise _not_bytes(key) from error
         except Exception as error:
-            raise translated(error, self._path) from error
+            raise self._translated(error) from error
         return value
 
     def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -156,11 +172,16 @@ class RocksBackend:
         if start >= end:
             return iter(())
         try:
-            scan = RocksScan(database.iter(), start, end, self._path, self._check)
+            scan = RocksScan(database.iter(), start, end, self._translated, self._check)
         except Exception as error:
-            raise translated(error, self._path) from error
+            raise self._translated(error) from error
         self._scans.add(scan)
         return scan
+
+    def first_key(self, start: bytes, end: bytes) -> bytes | None:
+        """Return the first key with start <= key < end, or None."""
+        row = next(self.scan(start, end), None)
+        return None if row is None else row[0]
 
     def commit(self, rows: Sequence[Row], *, sync: bool = False) -> None:
         """Store all rows or none, as one batch."""
@@ -211,6 +232,10 @@ class RocksBackend:
         self._is_closed = True
         self._end_scans(DatabaseClosed("the storage is closed"))
         database, self._database = self._database, None
+        if database is not None and self._is_replaced():
+            # Closing would write into the directory that is there instead.
+            keep_for_ever(database)
+            database = None
         try:
             if database is not None and self._failure is None and self._use != "reader":
                 self._sync(database)
@@ -237,9 +262,19 @@ class RocksBackend:
         if self._is_closed:
             raise DatabaseClosed("the storage is closed")
 
+    def _check_place(self) -> None:
+        if _identity(self._path) != self._identity:
+            raise StorageError(
+                f"{self._path} was moved or deleted while it was in use; nothing is stored any more"
+            )
+
+    def _is_replaced(self) -> bool:
+        return self._use != "reader" and _identity(self._path) not in (self._identity, None)
+
     def _readable(self) -> "Rdict":
         self._check()
         if self._database is None:
+            self._check_place()
             self._database = _open(self._path, self._use, can_write=False)
         return self._database
 
@@ -247,6 +282,7 @@ class RocksBackend:
         self._check()
         if self._use == "reader":
             raise UsageError(f"{self._path} was opened for reading only")
+        self._check_place()
         if self._failure is not None or self._database is None:
             return self._reopen()
         return self._database
@@ -279,7 +315,7 @@ class RocksBackend:
         except Exception as error:
             # After a write error closing only says that error again, and closes.
             if self._failure is None and not self._is_synced:
-                raise translated(error, self._path) from error
+                raise self._translated(error) from error
 
     def _sync(self, database: "Rdict") -> None:
         # Not with the write: that would wait for the disk under the interpreter's lock.
@@ -300,8 +336,13 @@ class RocksBackend:
             )
 
     def _failed(self, error: Exception) -> FirekeepError:
-        self._failure = translated(error, self._path)
+        self._failure = self._translated(error)
         return self._failure
+
+    def _translated(self, error: Exception) -> FirekeepError:
+        if self._shadow is not None:
+            error = Exception(self._shadow.named(str(error)))
+        return translated(error, self._path)
 
     def _end_scans(self, failure: FirekeepError) -> None:
         for scan in list(self._scans):
@@ -326,6 +367,15 @@ def _open(path: Path, use: Use, *, can_write: bool = True) -> "Rdict":
         raise translated(error, path, is_opening=True) from error
     database.set_loads(_decode_nothing)
     return database
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells the directory at a path from any other; None if there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _library() -> ModuleType:

@@ -4,7 +4,7 @@ No file has to be sound and none is changed: every record is looked for in the b
 """
 
 import os
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,10 +44,10 @@ class SalvagedQueue(NamedTuple):
     next_id: int
     """Above every id of which anything was found."""
 
-    def only(self, write_ids: Container[int]) -> "SalvagedQueue":
+    def only(self, write_ids: Collection[int]) -> "SalvagedQueue":
         """Return what was found of these writes, for somebody who knows which of them wait."""
         writes = [write for write in self.writes if write.envelope.id in write_ids]
-        return self._replace(writes=writes)
+        return self._replace(writes=writes, lost=len(write_ids) - len(writes))
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Give the rows of a new queue that holds the writes; `WriteJournal` opens it."""

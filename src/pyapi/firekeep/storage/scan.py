@@ -1,11 +1,9 @@
 """Going through rows of RocksDB, which ends in silence where the rows are damaged unless asked."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firekeep.exceptions import FirekeepError
-from firekeep.storage.failures import translated
 from firekeep.storage.forks import keep_for_ever
 
 if TYPE_CHECKING:
@@ -23,21 +21,25 @@ class RocksScan(Iterator[tuple[bytes, bytes]]):
     Until it has ended the database stays locked, even when that is closed: `end` is for that.
     """
 
-    __slots__ = ("__weakref__", "_check", "_end", "_failure", "_path", "_rows", "_start")
+    __slots__ = ("__weakref__", "_check", "_end", "_failure", "_rows", "_start", "_translated")
 
     def __init__(
         self,
         rows: "RdictIter",
         start: bytes,
         end: bytes,
-        path: Path,
+        translated: Callable[[Exception], FirekeepError],
         check: Callable[[], None],
     ) -> None:
-        """Take a new iterator; `check` raises where this process must not use it."""
+        """Take a new iterator.
+
+        `translated` makes errors of those of rocksdict; `check` raises where this process must not
+        use it.
+        """
         self._rows: RdictIter | None = rows
         self._start: bytes | None = start
         self._end = end
-        self._path = path
+        self._translated = translated
         self._check = check
         self._failure: FirekeepError | None = None
 
@@ -61,7 +63,7 @@ class RocksScan(Iterator[tuple[bytes, bytes]]):
                     return row
             rows.status()
         except Exception as error:
-            failure = translated(error, self._path)
+            failure = self._translated(error)
             # The traceback outlives this call, and what it can see keeps the database locked.
             del rows
             self.end(failure)

@@ -3,19 +3,17 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
-from firekeep.exceptions import CorruptRecord
+from firekeep.exceptions import StorageFull
 from firekeep.storage.backend import Backend
+from firekeep.storage.cache_check import wrong_rows
 from firekeep.storage.cache_report import CacheEntry, CacheReport, OpenedCache
 from firekeep.storage.cache_rows import (
     ACKNOWLEDGED,
-    DATA,
     OWNER,
     TRACKED,
     StoredQuery,
     acknowledged_key,
     data_prefix,
-    held_key,
-    held_prefix,
     number_in,
     owner_row,
     read_owner,
@@ -23,6 +21,7 @@ from firekeep.storage.cache_rows import (
     tracked_key,
     tracked_row,
 )
+from firekeep.storage.held_children import HeldChildren
 from firekeep.storage.staging import FIRST, LAST, Staging
 from firekeep.storage.tree_rows import TreeRows
 from firekeep_core.operation.cache_change import (
@@ -42,8 +41,8 @@ from firekeep_core.operation.cache_change import (
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.node import Node
 from firekeep_core.snap.path import ROOT, Path
-from firekeep_core.store.layout import path_from_bytes, range_end
-from firekeep_core.store.record import seal, unseal
+from firekeep_core.store.layout import range_end
+from firekeep_core.store.record import seal
 from firekeep_core.store.tracked import TrackedQueries, TrackedQuery
 
 __all__ = ["ServerCache"]
@@ -69,9 +68,14 @@ class ServerCache:
         self._budget_bytes = budget_bytes
         self._staging = Staging(backend)
         self._owners: dict[str | None, int] = {}
+        self._new_owners: list[str | None] = []
+        """Those whose row comes with the next commit."""
         self._owner = 0
+        self._trees: dict[int, TreeRows] = {}
+        """By owner, those that were asked for."""
         self._tree = TreeRows(self._staging, b"")
         self._queries = TrackedQueries()
+        self._held = HeldChildren(self._staging, self._queries)
         self._touched: dict[int, TrackedQuery] = {}
         """Those whose row has to be brought up to date, by id."""
         self._removed: list[TrackedQuery] = []
@@ -115,9 +119,8 @@ class ServerCache:
         number = self._owners.get(owner)
         if number is None:
             number = max(self._owners.values(), default=0) + 1
-            self._staging.put(*owner_row(owner, number))
             self._owners[owner] = number
-            self._commit()
+            self._new_owners.append(owner)
         if number != self._owner:
             self._tree = self._tree_of(number)
             self._owner = number
@@ -157,13 +160,13 @@ class ServerCache:
         """
         own = self._queries.find(self._owner, path, params)
         if own is not None and own.is_complete and not own.is_default:
-            return CachedQuery(self._tree.load_children(path, self._held(own)), True, True)
+            return CachedQuery(self._tree.load_children(path, self._held.of(own)), True, True)
         if self._is_known(self._owner, path):
             return CachedQuery(self._tree.load(path), True, False)
         keys = set(self._queries.complete_children(self._owner, path))
         for query in self._queries.at(self._owner, path):
             if query.is_complete and not query.is_default:
-                keys.update(self._held(query))
+                keys.update(self._held.of(query))
         return CachedQuery(self._tree.load_children(path, sorted(keys)), False, True)
 
     def entries(self) -> list[CacheEntry]:
@@ -185,18 +188,7 @@ class ServerCache:
 
     def verify(self) -> list[str]:
         """Return, in plain words, what is wrong; reads everything."""
-        wrong: list[str] = []
-        block: bytes | None = None
-        for key, record in self._backend.scan(FIRST, LAST):
-            try:
-                unseal(key, record)
-            except CorruptRecord as error:
-                wrong.append(str(error))
-            if key[:1] == DATA:
-                if block is not None and key.startswith(block):
-                    wrong.append(f"the row {key!r} lies inside the row {block!r}")
-                if not key.endswith(b"\x00.priority\x00") and key[5:] != b".priority\x00":
-                    block = key
+        wrong = wrong_rows(self._backend)
         counted = self.recount()
         if counted != self.size_bytes:
             wrong.append(f"the rows take {counted} bytes, not {self.size_bytes}")
@@ -211,12 +203,11 @@ class ServerCache:
         query = self._queries.ensure(self._owner, change.path, change.params)
         removed = change.removed
         if change.is_all:
-            removed = sorted(set(self._held(query)) - set(change.added))
+            removed = sorted(set(self._held.of(query)) - set(change.added))
         for key in change.added:
-            row = held_key(query.id, key)
-            self._staging.put(row, seal(row, b""))
+            self._held.add(query, key)
         for key in removed:
-            self._staging.delete(held_key(query.id, key))
+            self._held.remove(query, key)
             self._left.append((self._owner, change.path.child(Path.from_keys([key]))))
 
     def _complete(self, change: Complete) -> None:
@@ -243,6 +234,8 @@ class ServerCache:
         if not query.is_complete:
             query.is_complete = True
             self._queries.use(query)
+            if not query.is_default:
+                self._held.note_complete(query)
         self._touch(query)
 
     def _assume(self, change: Assume) -> None:
@@ -252,7 +245,10 @@ class ServerCache:
             self._queries.use(query)
             self._touch(query)
             self._complete_below(change.path, is_followed=False)
+        # A write acts on what was there before it, unlike the differences that `Replace` tells of.
+        self._tree.drop_priorities()
         self._tree.replace(change.path, change.node)
+        self._tree.drop_priorities()
 
     def _track(self, change: Track) -> None:
         query = self._queries.ensure(self._owner, change.path, change.params)
@@ -318,14 +314,9 @@ class ServerCache:
 
     # ---- what is claimed --------------------------------------------------------------
 
-    def _held(self, query: TrackedQuery) -> list[str]:
-        prefix = held_prefix(query.id)
-        rows = self._staging.scan(prefix, range_end(prefix))
-        return [path_from_bytes(key[len(prefix) :]).keys[0] for key, _ in rows]
-
     def _drop_held(self, query: TrackedQuery) -> None:
-        for key in self._held(query):
-            self._staging.delete(held_key(query.id, key))
+        for key in self._held.of(query):
+            self._held.remove(query, key)
             self._left.append((query.owner, query.path.child(Path.from_keys([key]))))
 
     def _touch(self, query: TrackedQuery) -> None:
@@ -366,30 +357,33 @@ class ServerCache:
             if query.is_default:
                 claims.add(query.path)
             else:
-                claims.update(query.path.child(Path.from_keys([k])) for k in self._held(query))
+                claims.update(query.path.child(Path.from_keys([k])) for k in self._held.of(query))
         return [place for place in sorted(claims) if not _is_inside_any(place, claims)]
 
     def _is_known(self, owner: int, path: Path) -> bool:
         """Return whether all at a path is, as a whole or as part of a child that a window holds."""
         if self._queries.is_covered(owner, path):
             return True
-        for query in self._queries.above(owner, path):
-            if query.is_complete and not query.is_default:
-                key = path.keys[len(query.path)]
-                if self._staging.get(held_key(query.id, key)) is not None:
-                    return True
+        place, key = path.parent, path.keys[-1] if path else ""
+        while place is not None:
+            if self._held.is_held(owner, place, key):
+                return True
+            place, key = place.parent, place.keys[-1] if place else ""
         return False
 
     def _tree_of(self, owner: int) -> TreeRows:
-        if owner == self._owner:
-            return self._tree
-        return TreeRows(self._staging, data_prefix(owner))
+        tree = self._trees.get(owner)
+        if tree is None:
+            tree = self._trees[owner] = TreeRows(self._staging, data_prefix(owner))
+        return tree
 
     # ---- committing -----------------------------------------------------------------------
 
     def _commit(self) -> None:
         """Bring rows of queries up to date, drop what nobody claims, and store all at once."""
         self._drop_unclaimed()
+        for tree in self._trees.values():
+            tree.drop_priorities()
         for query in self._touched.values():
             if not query.is_worth_a_row and not query.is_active:
                 self._queries.remove(query)
@@ -403,7 +397,11 @@ class ServerCache:
         for query in self._removed:
             if query.is_stored:
                 self._staging.delete(tracked_key(query.id))
-        self._staging.commit()
+        if self._staging.is_changed:
+            for owner in self._new_owners:
+                self._staging.put(*owner_row(owner, self._owners[owner]))
+            self._staging.commit()
+            self._new_owners.clear()
         self._clear_staged()
 
     def _clear_staged(self) -> None:
@@ -412,7 +410,8 @@ class ServerCache:
         self._left.clear()
         self._was_active.clear()
         self._staging.clear()
-        self._tree.settle()
+        for tree in self._trees.values():
+            tree.settle()
 
     def _give_up(self) -> None:
         """Go back to what is on disk, though that takes reading the table of queries again."""
@@ -420,6 +419,7 @@ class ServerCache:
         active |= self._was_active
         self._clear_staged()
         self._queries = TrackedQueries()
+        self._held.forget(self._queries)
         for stored in self._stored_queries():
             self._queries.restore(*stored)
         for owner, path, params in [identity for identity, flag in active.items() if flag]:
@@ -428,7 +428,20 @@ class ServerCache:
             self._queries.settle(query)
 
     def _evict(self, target_bytes: int) -> CacheReport:
-        """Let the least recently used go until so much is left, or all that may go is gone."""
+        """Let the least recently used go until so much is left, or all that may go is gone.
+
+        That takes some space on the disk; without it, all stays until the next time.
+        """
+        try:
+            return self._evict_oldest(target_bytes)
+        except StorageFull:
+            self._give_up()
+            return self._report(0, 0)
+        except BaseException:
+            self._give_up()
+            raise
+
+    def _evict_oldest(self, target_bytes: int) -> CacheReport:
         before = self.size_bytes
         count = 0
         for query in self._queries.evictable():

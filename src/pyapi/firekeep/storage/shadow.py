@@ -41,6 +41,10 @@ class Shadow:
         """Return whether the database still consists of the same files."""
         return self._names == self._listed()
 
+    def named(self, text: str) -> str:
+        """Return a text that speaks of the files here as one that speaks of those they stand for."""
+        return text.replace(str(self.path), str(self._source))
+
     def remove(self) -> None:
         """Take the directory away, which leaves the database as it is."""
         shutil.rmtree(self.path, ignore_errors=True)

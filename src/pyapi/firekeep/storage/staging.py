@@ -36,6 +36,8 @@ class Staging:
         self._sum_growth = 0
         self.is_counted = False
         """Whether what is said about the rows that are committed is known to be so."""
+        self._gap = (b"", b"")
+        """A range in which no row is committed: from the first up to the second key."""
 
     def count(self) -> None:
         """Read all rows, unless they have been counted and nothing went wrong since.
@@ -75,6 +77,11 @@ class Staging:
             self.size_bytes += self.growth_bytes
         self.clear()
 
+    @property
+    def is_changed(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self._rows)
+
     def get(self, key: bytes) -> bytes | None:
         """Return the value of a row, or None."""
         if key in self._rows:
@@ -99,6 +106,21 @@ class Staging:
                 yield key, value
         for key in staged[position:]:
             yield from self._staged(key)
+
+    def is_empty(self, start: bytes, end: bytes) -> bool:
+        """Return whether there is no row from `start` to before `end`.
+
+        Rows that are new come side by side as a rule, and what is found for the first of them
+        tells of the others.
+        """
+        gap_start, gap_end = self._gap
+        if not (gap_start <= start and end <= gap_end):
+            following = self._backend.first_key(start, LAST) or LAST
+            self._gap = start, following
+            if following < end:
+                return next(self.scan(start, end), None) is None
+        staged = self._keys[bisect_left(self._keys, start) : bisect_left(self._keys, end)]
+        return all(self._rows[key] is None for key in staged)
 
     def put(self, key: bytes, value: bytes) -> None:
         """Write a row."""
@@ -130,6 +152,7 @@ class Staging:
         """Begin anew."""
         self._rows.clear()
         self._keys.clear()
+        self._gap = b"", b""
         self.growth_bytes = self._sum_growth = 0
 
     def _staged(self, key: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -3,6 +3,7 @@
 import os
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["SyncStamp"]
@@ -35,12 +36,16 @@ class SyncStamp:
         return int(_NUMBER.unpack(number)[0])
 
     def write(self, number: int) -> None:
-        """Replace the number; in place, so that a full disk does not prevent it."""
-        if self._file is None:
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        """Replace the number; in place, so that a full disk does not prevent it.
+
+        Where it cannot be written, as for the first time on a full disk, it tells less.
+        """
         data = _NUMBER.pack(number)
-        os.lseek(self._file, 0, os.SEEK_SET)
-        os.write(self._file, data + _CHECKSUM.pack(zlib.crc32(data)))
+        with suppress(OSError):
+            if self._file is None:
+                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+            os.lseek(self._file, 0, os.SEEK_SET)
+            os.write(self._file, data + _CHECKSUM.pack(zlib.crc32(data)))
 
     def close(self) -> None:
         """Close the file; a later `write` opens it again."""

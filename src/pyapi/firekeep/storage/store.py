@@ -1,22 +1,32 @@
 """One database's queue and cache, in one directory on disk."""
 
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path as FilePath
 from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
-from firekeep.exceptions import CorruptRecord, StorageError
+from firekeep.exceptions import CorruptRecord, StorageError, StorageFull
 from firekeep.storage.cache_report import CacheReport
 from firekeep.storage.directory import StoreDirectory
 from firekeep.storage.files import used_bytes
-from firekeep.storage.opening import Opened, Salvager, forget_kept, open_cache, open_queue
+from firekeep.storage.opening import Opened, Salvage, forget_kept, open_cache, open_queue
+from firekeep.storage.pins import PinFile, Pinned
 from firekeep.storage.rocksdb import RocksBackend
-from firekeep.storage.salvage import carve
+from firekeep.storage.salvage import SalvagedQueue, carve
 from firekeep.storage.server_cache import ServerCache
 from firekeep.storage.space import SpaceKeeper
 from firekeep.storage.write_journal import LoadedWrites, WriteJournal
-from firekeep_core.operation.cache_change import CacheChange, CachedQuery, Clear, Concluded
+from firekeep_core.operation.cache_change import (
+    Assume,
+    CacheChange,
+    CachedQuery,
+    Clear,
+    Concluded,
+    Forget,
+    Pin,
+    Replace,
+)
 from firekeep_core.operation.queued_write import QueuedWrite, WriteEnvelope
 from firekeep_core.query.params import QueryParams
 from firekeep_core.snap.path import Path
@@ -68,9 +78,12 @@ class Store:
         self._rows: RocksBackend | None = None
         self._cache: ServerCache | None = None
         self._cache_space: SpaceKeeper | None = None
+        self._pins: PinFile | None = None
+        self.notes: list[str] = []
+        """What had to be put right at the last opening, in plain words."""
 
     def __enter__(self) -> Self:
-        """Open it for nobody in particular."""
+        """Open it for nobody in particular; `notes` says what had to be put right."""
         self.open()
         return self
 
@@ -86,8 +99,11 @@ class Store:
     def open(self, owner: str | None = None) -> OpenedStore:
         """Open what is there, or begin anew, for a user.
 
+        A full disk keeps nobody from what is there; what is stored then raises `StorageFull`.
+
         Raises:
             PersistenceInUse: another database or process holds the directory.
+            StorageFull: there is nothing yet, and no space to begin.
             StorageError: it cannot be used.
         """
         self._owner = owner
@@ -99,13 +115,17 @@ class Store:
             if directory.is_damaged:
                 directory.write_format()
             done = set(acknowledged)
-            journal.store((), done)
-            if done:
-                # A power cut may have taken the queue's word for ids that the cache still marks.
-                journal.reserve(max(done))
-                report = self.apply([Concluded(write_id) for write_id in acknowledged])
+            # A power cut may have taken the queue's word for ids that the cache still marks.
+            next_id = max(journal.next_id, *(id + 1 for id in done)) if done else journal.next_id
+            # On a full disk they are left to the next start: the marks stay as well.
+            with suppress(StorageFull):
+                journal.store((), done)
+                journal.reserve(next_id - 1)
+                if done:
+                    report = self.apply([Concluded(write_id) for write_id in acknowledged])
             envelopes = [envelope for envelope in envelopes if envelope.id not in done]
-            return OpenedStore(envelopes, journal.next_id, pinned, report, notes)
+            self.notes = notes
+            return OpenedStore(envelopes, next_id, pinned, report, notes)
         except BaseException:
             self.close()
             raise
@@ -122,6 +142,11 @@ class Store:
         return self._directory
 
     # The queue.
+
+    @property
+    def waiting(self) -> frozenset[int]:
+        """The ids of the writes that wait."""
+        return self._open_journal().waiting
 
     def store_writes(
         self, added: Sequence[QueuedWrite], removed: Sequence[int], sent_through: int
@@ -161,8 +186,8 @@ class Store:
         if self._queue is not None:
             self._queue.close()
 
-        def salvage(path: FilePath) -> Iterable[tuple[bytes, bytes]]:
-            return list(carve(path).only(waiting).rows())
+        def salvage(path: FilePath) -> Salvage:
+            return _kept_of(carve(path).only(waiting))
 
         notes: list[str] = []
         opened = open_queue(self._directory, salvage, damage)
@@ -175,7 +200,13 @@ class Store:
 
     def apply(self, changes: Sequence[CacheChange]) -> CacheReport:
         """Store changes, all or none, and keep to the budget."""
-        report = self._open_server_cache().apply(changes)
+        cache = self._open_server_cache()
+        if self._cache_space is not None:
+            coming = sum(c.node.size_bytes for c in changes if isinstance(c, (Replace, Assume)))
+            self._cache_space.make_room(cache.size_bytes, coming)
+        report = cache.apply(changes)
+        if any(isinstance(change, (Pin, Forget)) for change in changes):
+            self._follow_pins()
         if self._cache_space is not None:
             self._cache_space.keep(max(report.size_bytes, self._budget_bytes))
         return report
@@ -198,6 +229,7 @@ class Store:
         pinned = cache.switch_owner(owner)
         if cleared is not None:
             cache.forget_owner(cleared)
+        self._follow_pins()
         return pinned
 
     def reset_cache(self, damage: CorruptRecord) -> str:
@@ -206,7 +238,7 @@ class Store:
         if self._rows is not None:
             self._rows.close()
         opened = open_cache(self._directory, damage)
-        self._begin_cache(opened)
+        self._begin_cache(self._directory, opened)
         return " ".join(opened.reports)
 
     def disk_bytes(self) -> int:
@@ -267,22 +299,40 @@ class Store:
     ) -> tuple[list[int], list[tuple[Path, QueryParams]], CacheReport]:
         opened = open_cache(directory)
         try:
-            state = self._begin_cache(opened)
+            state = self._begin_cache(directory, opened)
         except CorruptRecord as damage:
             opened.backend.close()
             opened = open_cache(directory, damage)
-            state = self._begin_cache(opened)
+            state = self._begin_cache(directory, opened)
         notes += opened.reports
         return state
 
     def _begin_cache(
-        self, opened: Opened
+        self, directory: StoreDirectory, opened: Opened
     ) -> tuple[list[int], list[tuple[Path, QueryParams]], CacheReport]:
         self._rows = opened.backend
         self._cache_space = SpaceKeeper(opened.backend)
         self._cache = ServerCache(opened.backend, budget_bytes=self._budget_bytes)
-        state = self._cache.open(self._owner)
-        return state.acknowledged, state.pinned, state.report
+        pinned, acknowledged, report = self._cache.open(self._owner)
+        if directory.pins.is_dir():
+            directory.quarantine("pins")
+        self._pins = PinFile(directory.pins)
+        kept = self._pins.read()
+        # On a full disk the one or the other is left to the next start.
+        with suppress(StorageFull):
+            if not report.size_bytes:
+                for owner, path, params in kept:
+                    self._cache.switch_owner(owner)
+                    report = self._cache.apply([Pin(path, params, True)])
+                pinned = self._cache.switch_owner(self._owner)
+            self._follow_pins()
+        return acknowledged, pinned, report
+
+    def _follow_pins(self) -> None:
+        """Store beside the cache what it has noted as kept synced."""
+        assert self._pins is not None
+        entries = self._open_server_cache().entries()
+        self._pins.write(Pinned(e.owner, e.path, e.params) for e in entries if e.is_pinned)
 
     def _open_journal(self) -> WriteJournal:
         if self._journal is None:
@@ -295,8 +345,9 @@ class Store:
         return self._cache
 
 
-def _carved(path: FilePath) -> list[tuple[bytes, bytes]]:
-    return list(carve(path).rows())
+def _salvage(path: FilePath) -> Salvage:
+    return _kept_of(carve(path))
 
 
-_salvage: Salvager = _carved
+def _kept_of(queue: SalvagedQueue) -> Salvage:
+    return Salvage(queue.rows(), len(queue.writes), queue.lost)

@@ -1,6 +1,7 @@
 """One JSON tree as rows, each with a whole sub-tree of some size."""
 
 from collections.abc import Sequence
+from itertools import islice
 
 from firekeep.storage.staging import Staging
 from firekeep_core.snap.node import EMPTY, Node
@@ -11,6 +12,7 @@ from firekeep_core.store.record import decode_node, encode_node, seal, unseal
 __all__ = ["TreeRows"]
 
 PRIORITY = Path.from_keys([".priority"])
+_PRIORITY_BYTES = path_bytes(PRIORITY)
 
 
 class TreeRows:
@@ -27,10 +29,30 @@ class TreeRows:
         self._prefix = prefix
         self._without_block: set[bytes] = set()
         """Rows known not to exist, within one commit."""
+        self._shrunk: set[Path] = set()
+        """Maps that have lost something, and with each one all those that it lies in."""
 
     def settle(self) -> None:
         """Forget what was learnt: the commit has been made or given up."""
         self._without_block.clear()
+        self._shrunk.clear()
+
+    def drop_priorities(self) -> None:
+        """Take away the priority of each map that has nothing left; to be called before a commit.
+
+        What was replaced since the last call counts as one change: a map keeps its priority if all
+        its children have gone and others have come. Each map is looked at once, however many
+        children it has lost.
+        """
+        for place in sorted(self._shrunk, key=len, reverse=True):
+            start = self._key(place)
+            key = start + _PRIORITY_BYTES
+            record = self._staging.get(key)
+            if record is not None:
+                rows = self._staging.scan(start, range_end(start))
+                if all(found == key for found, _ in islice(rows, 2)):
+                    self._staging.delete_known(key, record)
+        self._shrunk.clear()
 
     def load(self, path: Path) -> Node:
         """Return all that is at a path.
@@ -74,16 +96,23 @@ class TreeRows:
             self._change_block(*found, path, node)
             return
         start = self._key(path)
-        for key, record in list(self._staging.scan(start, range_end(start))):
-            self._staging.delete_known(key, record)
+        record = self._staging.get(start)
+        if record is not None:
+            self._staging.delete_known(start, record)
+        elif not self._staging.is_empty(start, range_end(start)):
+            for key, record in list(self._staging.scan(start, range_end(start))):
+                self._staging.delete_known(key, record)
         if node.is_empty:
-            self._drop_priorities_above(path)
+            self._note_loss(path)
         else:
             self._write(start, node)
 
     def keep_only(self, path: Path, kept: Sequence[Path]) -> None:
         """Drop all at a path but what is at and below some places; none of these nest."""
-        if not kept or self._block_above(path) is not None:
+        if not kept:
+            self.replace(path, EMPTY)
+            return
+        if self._block_above(path) is not None:
             whole = self.load(path)
             part = EMPTY
             for place in kept:
@@ -91,6 +120,7 @@ class TreeRows:
                 part = part.update(rest, whole.get(rest))
             self.replace(path, part)
             return
+        self._note_loss(path)
         start = self._key(path)
         prefixes = sorted(map(self._key, kept))
         at = 0
@@ -131,7 +161,7 @@ class TreeRows:
         key = self._key(place)
         if changed.is_empty:
             self._staging.delete(key)
-            self._drop_priorities_above(place)
+            self._note_loss(place)
         elif changed.is_map and changed.size_bytes > BLOCK_BYTES:
             self._staging.delete(key)
             self._write(key, changed)
@@ -148,7 +178,7 @@ class TreeRows:
             self._write(key + path_bytes(Path.from_keys([name])), child)
         priority = node.get(PRIORITY)
         if not priority.is_empty:
-            place = key + path_bytes(PRIORITY)
+            place = key + _PRIORITY_BYTES
             self._staging.put_new(place, seal(place, encode_node(priority)))
 
     def _set_priority(self, path: Path, node: Node) -> None:
@@ -166,18 +196,8 @@ class TreeRows:
         else:
             self._staging.put(key, seal(key, encode_node(node)))
 
-    def _drop_priorities_above(self, path: Path) -> None:
-        """Take away the priority of each map above that has lost its last child."""
+    def _note_loss(self, path: Path) -> None:
         place = path.parent
-        while place is not None:
-            start = self._key(place)
-            rows = self._staging.scan(start, range_end(start))
-            first = next(rows, None)
-            if first is None:
-                place = place.parent
-                continue
-            if first[0] == start + path_bytes(PRIORITY) and next(rows, None) is None:
-                self._staging.delete_known(*first)
-                place = place.parent
-                continue
-            return
+        while place is not None and place not in self._shrunk:
+            self._shrunk.add(place)
+            place = place.parent

@@ -79,6 +79,7 @@ class TreeStore:
         try:
             for place, node in differences(ROOT, self.root, root):
                 self._rows.replace(place, node)
+            self._rows.drop_priorities()
             self._staging.commit()
             self.root = root
         finally:

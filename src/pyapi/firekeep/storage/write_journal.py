@@ -24,6 +24,7 @@ from firekeep.storage.queue_rows import (
     read_gone,
     read_payload,
     read_state,
+    rows_bytes,
     state_rows,
     write_keys,
     write_rows,
@@ -63,6 +64,7 @@ class WriteJournal:
         self._last_id = 0
         """The highest id that has been stored; a later write has a higher one."""
         self._sizes: dict[int, int] = {}
+        """What the rows of each write that waits take."""
         self._order: deque[int] = deque()
         """Ids that wait, ascending, and among them some that have gone meanwhile."""
         self._gone: dict[int, int] = {}
@@ -80,11 +82,11 @@ class WriteJournal:
         """
         self._read_state()
         self._sent_before = self._state.sent_through
-        envelopes = [
-            self._marked(read_envelope(unpack_frame(value, ENVELOPE)))
-            for _, value in self._backend.scan(*ENVELOPES)
-        ]
-        self._sizes = {envelope.id: envelope.size_bytes for envelope in envelopes}
+        envelopes: list[WriteEnvelope] = []
+        for _, value in self._backend.scan(*ENVELOPES):
+            frame = unpack_frame(value, ENVELOPE)
+            envelopes.append(self._marked(read_envelope(frame)))
+            self._sizes[envelopes[-1].id] = rows_bytes(frame)
         self._order = deque(self._sizes)
         self._pending_bytes = sum(self._sizes.values())
         self._last_id = self._order[-1] if self._order else self._state.oldest_id - 1
@@ -108,7 +110,7 @@ class WriteJournal:
 
     @property
     def pending_bytes(self) -> int:
-        """The sizes of what waits, as the envelopes have them."""
+        """What the rows of all writes that wait take, keys included."""
         return self._pending_bytes
 
     @property
@@ -151,11 +153,11 @@ class WriteJournal:
     ) -> None:
         """Append, remove and note what may be sent, as one unit; see the methods for each."""
         dropped = set(removed)
-        sizes = {write.envelope.id: write.envelope.size_bytes for write in added}
-        assert list(sizes) == sorted(sizes) and (not sizes or min(sizes) > self._last_id)
-        last_id = max(self._last_id, *sizes) if sizes else self._last_id
-        added = [write for write in added if write.envelope.id not in dropped]
-        sizes = {id: size for id, size in sizes.items() if id not in dropped}
+        ids = [write.envelope.id for write in added]
+        assert ids == sorted(set(ids)) and (not ids or ids[0] > self._last_id)
+        last_id = ids[-1] if ids else self._last_id
+        rows = {w.envelope.id: write_rows(w) for w in added if w.envelope.id not in dropped}
+        sizes = {id: sum(len(key) + len(value) for key, value in rows[id]) for id in rows}
         gone = sorted(id for id in dropped if id in self._sizes)
         if not sizes and not gone and sent_through <= self._state.sent_through:
             if sync:
@@ -170,7 +172,7 @@ class WriteJournal:
             max(self._state.sent_through, sent_through),
             len(self._sizes) + len(sizes) - len(gone),
         )
-        writes: list[Row] = [row for write in added for row in write_rows(write)]
+        writes: list[Row] = [row for both in rows.values() for row in both]
         deleted = [*gone, *self._doubtful.difference(sizes)]
         writes += [(key, None) for id in deleted for key in write_keys(id)]
         writes += [(key, None) for bucket in passed for key in gone_keys(bucket)]
