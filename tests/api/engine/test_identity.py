@@ -449,6 +449,22 @@ def test_what_the_server_confirms_for_the_next_user_is_stored_as_that_ones() -> 
     assert export(cached.node) == {"b": 1}
 
 
+def test_what_the_server_confirms_before_the_disk_has_changed_hands_is_stored() -> None:
+    disk = DiskModel()
+    dialogue = signed_in(disk=disk)
+    dialogue.listen("/a")
+    dialogue.run_disk()
+    dialogue.server(push("/a", 1), answer(dialogue.last("q"), data={}))
+    dialogue.change_user("bob")
+    present(dialogue, "token-of-bob")
+    dialogue.answer(dialogue.last("q"), data={})
+
+    dialogue.run_disk()
+
+    assert disk.uid == "bob"
+    assert disk.load(Path.from_wire("/a"), QueryParams.DEFAULT).is_complete
+
+
 def test_what_is_heard_below_a_refused_listen_stays_in_the_cache() -> None:
     disk = DiskModel()
     dialogue = signed_in(disk=disk)

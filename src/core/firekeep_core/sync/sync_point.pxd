@@ -27,5 +27,6 @@ cdef SyncPoint find_point(SyncPoint root, Path path)
 cdef View find_cover(SyncPoint root, Path path, Py_ssize_t *depth)
 cdef View find_holder(SyncPoint root, Path path, QueryParams params)
 cdef void inherit(View heir, View view)
+cdef void disown(SyncPoint point)
 # appends to `heirs` the views that hold data from now on
 cdef void hand_down(SyncPoint point, View cover, list heirs)

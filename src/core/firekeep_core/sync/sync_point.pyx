@@ -137,6 +137,17 @@ cdef void inherit(View heir, View view):
     heir.foreign = view.foreign
 
 
+cdef void disown(SyncPoint point):
+    """Note that what is held at and below a point was told to another user."""
+    cdef View view
+    cdef SyncPoint child
+    for view in point.views:
+        view.foreign = True
+    if point.children is not None:
+        for child in point.in_key_order():
+            disown(child)
+
+
 cdef void hand_down(SyncPoint point, View cover, list heirs):
     """Leave a departing cover's data to the views that it covered."""
     cdef View view, primary = point.primary()

@@ -43,7 +43,15 @@ from .part cimport (
     Part,
     part_of,
 )
-from .sync_point cimport SyncPoint, find_cover, find_holder, find_point, hand_down, inherit
+from .sync_point cimport (
+    SyncPoint,
+    disown,
+    find_cover,
+    find_holder,
+    find_point,
+    hand_down,
+    inherit,
+)
 from .unstored cimport Unstored
 from .view cimport HEAD, WHOLE, Registration, View
 from .write_tree cimport Reading, WriteEntry, WriteTree
@@ -448,10 +456,7 @@ cdef class SyncTree:
         self.unstored.note(change)
 
     def drop_unstored(self) -> list[CacheChange]:
-        """Forget, and return, what has been noted for the disk.
-
-        ``forget_stored`` or ``disown_stored`` has to follow.
-        """
+        """Forget, and return, what has been noted for the disk; ``forget_stored`` has to follow."""
         changes = self.unstored.changes
         self.unstored.changes = []
         return changes
@@ -460,12 +465,12 @@ cdef class SyncTree:
         """Note that the disk holds nothing any more: all that is live has to be told again."""
         self.unstored.forget_all()
 
-    def disown_stored(self) -> None:
-        """Note that the disk is another user's, who may not see what is live; the server will say.
+    def disown(self) -> None:
+        """Note that another user is signed in, who may not see what is live; the server will say.
 
-        It is told once the server has confirmed what is held, or said it anew.
+        The disk is told of it once the server has confirmed it, or said it anew.
         """
-        self.unstored.disown()
+        disown(self.root)
 
     def wants_load(self, Path path not None, QueryParams params not None) -> bool:
         """Return, once for a query, whether its data are not known and the disk is to be asked."""

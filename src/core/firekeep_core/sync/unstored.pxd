@@ -19,7 +19,6 @@ cdef class Unstored:
     cdef void note(self, object change)
     cdef void track(self, SyncPoint point, View view, bint is_active)
     cdef void forget_all(self)
-    cdef void disown(self)
     cdef void forget_below(self, SyncPoint point)
     cdef void note_answer(self, Path path, QueryParams params, Node node)
     cdef Node assumed(self, Path path, Node node)

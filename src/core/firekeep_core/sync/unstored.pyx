@@ -79,14 +79,6 @@ cdef class Unstored:
         self.views = []
         self.forget_below(self.root)
 
-    cdef void disown(self):
-        """Note that the disk is another user's.
-
-        It is told what is live once the server has confirmed it, or said it anew, for that one.
-        """
-        self.forget_all()
-        disown_below(self.root)
-
     cdef void forget_below(self, SyncPoint point):
         """Note that it holds nothing of what is live at and below a point."""
         cdef View view, primary = point.primary()
@@ -295,13 +287,3 @@ cdef bint holds_below(SyncPoint point):
             if holds_below(child):
                 return True
     return False
-
-
-cdef void disown_below(SyncPoint point):
-    cdef View view
-    cdef SyncPoint child
-    for view in point.views:
-        view.foreign = True
-    if point.children is not None:
-        for child in point.in_key_order():
-            disown_below(child)

@@ -116,7 +116,7 @@ class Disk:
         It is told what is live as soon as the server has told that one. What the program keeps
         synced it keeps for whoever is signed in.
         """
-        out = self._begin_anew((), self._tree.disown_stored)
+        out = self.cache_lost(())
         self._keep(pinned, out)
         self._end_turn(now_s, wall_ms, out)
         return out
@@ -171,18 +171,13 @@ class Disk:
         `lost` is what it has not taken. Of what is live it is told anew. Of the rest nobody says
         again what has been confirmed, denied and given up.
         """
-        return self._begin_anew(lost, self._tree.forget_stored)
-
-    def _begin_anew(
-        self, lost: Sequence[CacheChange], forget_stored: Callable[[], None]
-    ) -> list[Effect]:
         out: list[Effect] = []
         for change in [*lost, *self._tree.drop_unstored()]:
             is_over = isinstance(change, Track) and not change.is_active
             if is_over or not isinstance(change, _OF_WHAT_IS_LIVE):
                 self._tree.note(change)
         # After the denials: others may have begun to listen to the same since.
-        forget_stored()
+        self._tree.forget_stored()
         for path, params in self._kept.queries():
             self._tree.note(Pin(path, pinned_as(params), True))
         self.ask_cache(out)

@@ -530,6 +530,7 @@ class Engine(Generic[WriteT]):
         if self.disk is not None:
             changes = self.disk.take_cache_changes()
             out.append(SwitchOwner(changes, uid, previous if clear else None))
+            self._tree.disown()
         self._exchange.lost(wall_ms, out)
         reason = "its user signed out" if uid is None else "another user signed in"
         if previous is not None:
