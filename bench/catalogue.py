@@ -81,6 +81,30 @@ CATALOGUE = {
     "W8": Workload(
         "bench_drain", "a queued write is sent, echoed, answered", "µs", QUEUES, exponent=0.1
     ),
+    "W8-waited": Workload(
+        "bench_drain",
+        "the same, while somebody waits for all of them",
+        "µs",
+        QUEUES,
+        variant="waited",
+        exponent=0.1,
+    ),
+    "many-taken": Workload(
+        "bench_many",
+        "an event is taken from a stream that folds",
+        "µs",
+        COLLECTIONS,
+        variant="take",
+        exponent=0.1,
+    ),
+    "many-closed": Workload(
+        "bench_many",
+        "a listener closes itself in its callback",
+        "µs",
+        COLLECTIONS,
+        variant="close",
+        exponent=0.1,
+    ),
     "W11": Workload(
         "bench_memory",
         "memory per leaf, records",

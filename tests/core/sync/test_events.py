@@ -5,6 +5,15 @@ from typing import Any
 import pytest
 from tests.core.sync.scene import Scene
 
+from firekeep_core.operation.operation import Overwrite
+from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.path import Path
+from firekeep_core.snap.value import from_export
+from firekeep_core.sync.event import KINDS
+from firekeep_core.sync.sync_tree import SyncTree
+
+DEFAULT = QueryParams.DEFAULT
+
 
 def test_events_of_a_batch_come_by_kind_and_the_value_last(scene: Scene) -> None:
     # I-22, I-23
@@ -280,3 +289,22 @@ def test_the_default_order_is_by_priority(scene: Scene) -> None:
 
     assert first == ["y", "z", "x"]
     assert scene.heard()[0] == ("a", "moved", "y", "x", {".value": 1, ".priority": 3})
+
+
+def test_who_registers_twice_is_told_twice_and_leaves_twice() -> None:
+    tree = SyncTree()
+    path, who, other = Path.from_wire("/a"), object(), object()
+    tree.add_registration(path, DEFAULT, who, KINDS["value"])
+    tree.add_registration(path, DEFAULT, other, KINDS["value"])
+    tree.add_registration(path, DEFAULT, who, KINDS["value"] | KINDS["child_added"])
+
+    def told(number: int) -> list[tuple[object, str]]:
+        events = tree.apply([Overwrite(path, from_export({"k": number}))])
+        return [(event.registration, event.kind) for event in events]
+
+    assert told(1) == [(who, "child_added"), (who, "value"), (other, "value"), (who, "value")]
+    tree.remove_registration(path, DEFAULT, who)
+    assert told(2) == [(other, "value"), (who, "value")]
+    tree.remove_registration(path, DEFAULT, who)
+    assert told(3) == [(other, "value")]
+    assert tree.remove_registration(path, DEFAULT, who) == []

@@ -14,6 +14,7 @@ cdef enum Kind:
     CHILD_CHANGED = 16
     CANCEL = 32
     ANY_CHILD = 30
+    KIND_COUNT = 6
 
 
 @cython.final

@@ -106,8 +106,7 @@ cdef class SyncTree:
         if view is None:
             view = self.create(point, path, params)
             listens = listens_for(point, view)
-        view.add_registration(registration, kinds)
-        return view.initial_events(view.registrations[len(view.registrations) - 1]), listens
+        return view.initial_events(view.add_registration(registration, kinds)), listens
 
     cdef View create(self, SyncPoint point, Path path, QueryParams params):
         """A view with all that is known already, but without a word to anybody."""
@@ -205,7 +204,7 @@ cdef class SyncTree:
         everything = params is None or (<QueryParams>params).loads_all
         for view in list(point.views):
             if everything or view.params == params:
-                for registration in view.registrations:
+                for registration in view.registrations.values():
                     if registration.kinds & CANCEL:
                         event = Event.__new__(Event)
                         event.code = CANCEL

@@ -2,7 +2,7 @@ from ..query.params cimport QueryParams
 from ..query.window cimport Window
 from ..snap.path cimport Path
 from ..snap.word cimport fk_key, fk_word
-from .event cimport Change, Event
+from .event cimport KIND_COUNT, Change, Event
 
 cimport cython
 
@@ -20,8 +20,12 @@ cdef class View:
     cdef bint loads_all
     cdef long tag
     cdef bint listening             # the server was asked to send this query's data
-    cdef list registrations         # of Registration, in the order they came
+    # In the order they came, by the address of their token; of one that is there already, by a
+    # number that is no address.
+    cdef dict registrations
+    cdef long repeated              # how many such numbers there are
     cdef int kinds                  # what any of them wants to hear
+    cdef long[KIND_COUNT] heard     # how many want to hear each kind
     # What the server is known to hold here. Of no meaning while `covered`.
     cdef fk_word server             # owned
     cdef bint server_complete
@@ -50,8 +54,10 @@ cdef class View:
     cdef bint in_step               # `full` was the server's very word before the operation
     cdef Window window              # None: every child of `full` in key order
 
-    cdef bint add_registration(self, object token, int kinds) except -1
+    cdef Registration add_registration(self, object token, int kinds)
     cdef bint remove_registration(self, object token) except -1
+    cdef object key_of(self, object token)
+    cdef void count(self, int kinds, int change)
     cdef list initial_events(self, Registration registration)
 
     # Returned by what takes in server data: what has to be looked at again.

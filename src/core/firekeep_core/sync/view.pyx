@@ -71,7 +71,7 @@ cdef class View:
         self.path = path
         self.params = params
         self.loads_all = params.loads_all
-        self.registrations = []
+        self.registrations = {}
         self.vacant = set()
         if params.limit_count >= 0 or not (self.loads_all or params.index.by_key):
             self.window = Window(params)
@@ -85,31 +85,52 @@ cdef class View:
 
     # ---- registrations --------------------------------------------------------
 
-    cdef bint add_registration(self, object token, int kinds) except -1:
+    cdef Registration add_registration(self, object token, int kinds):
         cdef Registration registration = Registration.__new__(Registration)
+        cdef object key = <size_t><void *>token
         registration.token = token
         registration.kinds = kinds
-        self.registrations.append(registration)
-        self.kinds |= kinds
+        if key in self.registrations:
+            self.repeated += 1
+            key = -self.repeated
+        self.registrations[key] = registration
+        self.count(kinds, 1)
         if self.kinds & ANY_CHILD:
             self.put_into_window()
-        return True
+        return registration
 
     cdef bint remove_registration(self, object token) except -1:
         """Remove the first registration of that token; whether there was one."""
-        cdef Registration registration
-        for registration in self.registrations:
-            if registration.token is token:
-                break
-        else:
+        cdef object key = self.key_of(token)
+        if key is None:
             return False
-        self.registrations.remove(registration)
-        self.kinds = 0
-        for registration in self.registrations:
-            self.kinds |= registration.kinds
+        self.count((<Registration>self.registrations.pop(key)).kinds, -1)
         if self.loads_all and not self.kinds & ANY_CHILD:
             self.window = None  # nobody asks for the order any more
         return True
+
+    cdef object key_of(self, object token):
+        """Where the first registration of a token is; None if there is none."""
+        cdef object key = <size_t><void *>token
+        cdef Registration registration
+        if key in self.registrations:
+            return key
+        if self.repeated:
+            for key, registration in self.registrations.items():
+                if registration.token is token:
+                    return key
+        return None
+
+    cdef void count(self, int kinds, int change):
+        """Take into account that one more, or one less, wants to hear these."""
+        cdef int kind
+        for kind in range(KIND_COUNT):
+            if kinds & (1 << kind):
+                self.heard[kind] += change
+                if self.heard[kind]:
+                    self.kinds |= 1 << kind
+                else:
+                    self.kinds &= ~(1 << kind)
 
     cdef void put_into_window(self):
         """Begin to keep the order of a view that shows all, if its order is not by key.
@@ -600,7 +621,7 @@ cdef class View:
         """Append a copy of ``event`` for each registration that wants to hear it."""
         cdef Registration registration
         cdef bint used = False
-        for registration in self.registrations:
+        for registration in self.registrations.values():
             if registration.kinds & code:
                 if used:
                     event = copy_of(event)
