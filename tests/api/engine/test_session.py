@@ -262,9 +262,7 @@ def test_without_an_attestation_the_connection_is_made_all_the_same(is_late: boo
     else:
         error = NetworkUnavailable("no attestation")
         attempt = fetch_attempt(dialogue)
-        dialogue.perform(
-            dialogue.engine.token("app_check", attempt, None, error, dialogue.now_s)
-        )
+        dialogue.perform(dialogue.engine.token("app_check", attempt, None, error, dialogue.now_s))
     dialogue.greet()
 
     assert connection(dialogue) == "online"

@@ -284,9 +284,7 @@ class Session:
             credential.state = "pending"
         self._connect_if_fetched(now_s, out)
 
-    def reconnect(
-        self, reason: str, now_s: float, out: list[Effect], *, is_nobody: bool
-    ) -> None:
+    def reconnect(self, reason: str, now_s: float, out: list[Effect], *, is_nobody: bool) -> None:
         """End this session and begin another one at once, with the credential of the moment.
 
         `is_nobody`: it is known that there will be none.
