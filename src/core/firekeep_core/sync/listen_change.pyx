@@ -6,7 +6,7 @@ Source: sync-engine §4.6.
 """
 
 from ..query.params cimport DEFAULT
-from ..snap.path import ROOT
+from ..snap.path import ROOT as _ROOT
 from .sync_point cimport SyncPoint
 from .view cimport View
 
@@ -20,7 +20,7 @@ cdef class ListenChange:
 
     def __cinit__(self):
         self.params = DEFAULT
-        self.path = ROOT
+        self.path = _ROOT
 
     def __repr__(self) -> str:
         verb = "listen" if self.start else "unlisten"
