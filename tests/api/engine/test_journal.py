@@ -616,8 +616,8 @@ def test_a_cache_that_takes_nothing_is_told_later_what_nobody_says_again() -> No
 
     assert dialogue.disk_side.take_journal_batch().removed == []
     changes = dialogue.disk_side.take_cache_changes()
-    for write, path in ((told, "/c"), (marked, "/d")):
-        assert Assume(Path.parse(path), write.payload) in changes
+    for write, path, value in ((told, "/c", 1), (marked, "/d", 2)):
+        assert Assume(Path.parse(path), from_export(value)) in changes
         assert Acknowledged(write.id) in changes
     assert Track(Path.parse("/a"), DEFAULT, False) in changes
     assert Forget(Path.parse("/a"), DEFAULT) in changes
