@@ -109,8 +109,8 @@ class Identity:
                     credential = await source.token(effect.force, offset_ms=offset_ms)
             except FirekeepError as failure:
                 error = failure
-            # Whatever the user's provider raises is why there is no credential for now. Its kind
-            # alone: the text of a foreign error may hold anything.
+            # Sources raise errors of the tree. Should one not, that must not end the program (W-38);
+            # its kind alone is told, since the text of a foreign error may hold anything.
             except Exception as failure:  # noqa: BLE001
                 error = NetworkUnavailable(f"the provider raised {type(failure).__name__}")
             self._fetched(effect, credential, error)
