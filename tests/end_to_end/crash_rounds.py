@@ -37,6 +37,18 @@ ROUNDS_OF_A_STORE = 25
 PLACES = 300
 LONGEST_S = 0.06
 DEFAULT = QueryParams.DEFAULT
+LARGE_BYTES = 1_500_000
+"""More than a commit brings by way of a log; it comes as tables."""
+
+
+def write_length(id: int) -> int:
+    """Return how long the text of a write is: now and then it is large."""
+    return LARGE_BYTES if id % 170 == 0 else id * 37 % 3000
+
+
+def unit_length(number: int) -> int:
+    """Return how long the text of a unit is: now and then it is large."""
+    return LARGE_BYTES if number % 130 == 0 else number * 53 % 2000
 
 
 def write(id: int) -> QueuedWrite:
@@ -45,7 +57,7 @@ def write(id: int) -> QueuedWrite:
     if id % 3 == 0:
         children = tuple(Path.parse(f"c{number}/n") for number in range(2 + id % 5))
     nodes = [
-        from_export({"id": id, "text": "x" * (id * 37 % 3000)}) for _ in range(len(children) or 1)
+        from_export({"id": id, "text": "x" * write_length(id)}) for _ in range(len(children) or 1)
     ]
     envelope = WriteEnvelope(
         id,
@@ -64,7 +76,7 @@ def write(id: int) -> QueuedWrite:
 
 def unit(number: int) -> list[CacheChange]:
     """Return the unit of the cache that acknowledges the write with this number."""
-    node = from_export({"n": number, "text": "x" * (number * 53 % 2000)})
+    node = from_export({"n": number, "text": "x" * unit_length(number)})
     changes: list[CacheChange] = [
         Replace(Path.parse("first"), from_export(number)),
         Replace(Path.parse(f"many/k{number % PLACES:03}"), node),
@@ -85,7 +97,7 @@ def reached(store: Store) -> int:
     number = value["first"]
     assert value["last"] == number, "a unit is there as a whole"
     many = {
-        f"k{n % PLACES:03}": {"n": n, "text": "x" * (n * 53 % 2000)}
+        f"k{n % PLACES:03}": {"n": n, "text": "x" * unit_length(n)}
         for n in range(max(1, number - PLACES + 1), number + 1)
     }
     assert value["many"] == many, "what the server said is there up to some unit, and no further"
@@ -123,6 +135,7 @@ def work(directory: FilePath, seed: int, report: Callable[[str], None]) -> None:
 def look(directory: FilePath, durable_id: int, number: int) -> dict[str, int]:
     """Check what was left; return how much of it there was."""
     store = Store(directory, budget_bytes=10 << 20, durability="batch")
+    broken_off = any(directory.glob("*/*.coming"))
     opened = store.open()
     assert all(note.startswith("the queue") for note in opened.notes), opened.notes
     after = reached(store)
@@ -140,7 +153,12 @@ def look(directory: FilePath, durable_id: int, number: int) -> dict[str, int]:
             assert (envelope, stored.nodes) == (expected.envelope, expected.nodes)
     store.close()
     # A kill in the middle of a write to a log leaves half a record behind.
-    return {"units": after, "writes": len(ids), "torn": len(opened.notes)}
+    return {
+        "units": after,
+        "writes": len(ids),
+        "torn": len(opened.notes),
+        "large": int(broken_off),
+    }
 
 
 def forked(function: Callable[[Callable[[str], None]], object]) -> tuple[int, int]:
@@ -197,6 +215,7 @@ def main(arguments: Sequence[str]) -> None:
     root, rounds, seed = FilePath(arguments[0]), int(arguments[1]), int(arguments[2])
     chance = random.Random(seed)
     figures = {"kills": 0, "writes_found_again": 0, "units_found_again": 0, "torn_logs": 0}
+    figures["large_commits_broken_off"] = 0
     for position in range(rounds):
         directory = root / f"store{position // ROUNDS_OF_A_STORE}"
         found = one_round(directory, seed + position, chance.uniform(0, LONGEST_S))
@@ -204,6 +223,7 @@ def main(arguments: Sequence[str]) -> None:
         figures["writes_found_again"] += found["writes"]
         figures["units_found_again"] += found["units"]
         figures["torn_logs"] += found["torn"]
+        figures["large_commits_broken_off"] += found["large"]
     print(json.dumps(figures))
 
 

@@ -316,6 +316,29 @@ def test_a_write_answered_while_the_disk_was_full_is_not_stored_later() -> None:
     assert dialogue.disk_side.take_journal_batch().added == []
 
 
+def test_what_may_be_stored_of_a_batch_that_failed_is_removed_once_it_is_answered() -> None:
+    """Asked for one sync for each write, a disk may fill up between two of a batch."""
+    for is_tried_again in (False, True):
+        dialogue = opened()
+        dialogue.connect()
+        dialogue.set("/a", 1)
+        batch = dialogue.disk_side.take_journal_batch()
+        full = StorageFull("full")
+        dialogue.perform(dialogue.disk_side.journal_failed(batch, full, dialogue.now_s, 0))
+
+        if is_tried_again:
+            batch = dialogue.disk_side.take_journal_batch()
+            dialogue.answer(dialogue.last("p"))
+            dialogue.perform(dialogue.disk_side.journal_failed(batch, full, dialogue.now_s, 0))
+        else:
+            dialogue.answer(dialogue.last("p"))
+
+        batch = dialogue.disk_side.take_journal_batch()
+        assert (batch.added, batch.removed) == ([], [1])
+        dialogue.perform(dialogue.disk_side.journal_stored(batch, (), dialogue.now_s, 0))
+        assert dialogue.disk_side.take_journal_batch().removed == []
+
+
 def test_a_transaction_waits_for_older_writes_to_be_stored_and_no_longer() -> None:
     dialogue = opened()
     dialogue.connect()

@@ -75,11 +75,16 @@ class Chronicle(NamedTuple):
 
 
 def write_of(id: int) -> QueuedWrite:
-    """Return the write with this id; each sixtieth is longer than a block of a log."""
+    """Return the write with this id; each sixtieth is longer than a block of a log.
+
+    One of them is in several rows.
+    """
     children: tuple[Path, ...] = ()
     if id % 3 == 0:
         children = tuple(Path.parse(f"c{number}/n") for number in range(2 + id % 4))
-    length = 40_000 if id % 60 == 0 else id * 37 % 900
+    length = id * 37 % 900
+    if id % 60 == 0:
+        length = 300_000 if id == 120 else 40_000
     nodes = [
         from_export({"id": id, "part": part, "text": "x" * length})
         for part in range(len(children) or 1)
@@ -273,8 +278,12 @@ class _Author:
         return self._change_whole("secret") if is_first else []
 
     def _change_photo(self, is_first: bool) -> list[CacheChange]:
-        """Change so much that a log is full after a few times, and a table is made of it."""
-        value = {"unit": self._unit, "text": self._chance.randbytes(90_000).hex()}
+        """Change so much that a log is full after a few times, and a table is made of it.
+
+        That of one owner is in several rows, which come as tables.
+        """
+        length = 90_000 if self._owner is None else 600_000
+        value = {"unit": self._unit, "text": self._chance.randbytes(length).hex()}
         self._answers[self._owner, "photo"] = (True, value)
         return [Replace(ASKED["photo"][0], from_export(value))]
 

@@ -24,8 +24,9 @@ BLOCK_HEAD_BYTES = 7
 
 
 def write(id: int) -> QueuedWrite:
-    """Return a write; each hundredth is longer than a block of a log."""
-    text = f"{id}:" + "x" * (70_000 if id % 100 == 0 else id % 90)
+    """Return a write; each hundredth is longer than a block of a log, and one is in pieces."""
+    length = 600_000 if id == 120 else 70_000 if id % 100 == 0 else id % 90
+    text = f"{id}:" + "x" * length
     return set_of(id, 0)._replace(nodes=(from_scalar(text),))
 
 

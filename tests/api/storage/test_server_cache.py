@@ -1,5 +1,6 @@
 """The cache against the slow, obvious one, and what the budget makes go."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from tests.api.storage.counting import CountingBackend
 from tests.model.disk_model import DiskModel
 
 from firekeep.exceptions import CorruptRecord, StorageFull
+from firekeep.storage.backend import Row
 from firekeep.storage.memory import MemoryBackend
 from firekeep.storage.server_cache import ServerCache
 from firekeep_core.operation.cache_change import (
@@ -201,6 +203,44 @@ def test_the_least_recently_used_goes_first() -> None:
 
     assert kept == names[-len(kept) :]
     assert 0.8 * MIB < cache.size_bytes <= MIB
+
+
+class Watched(MemoryBackend):
+    """Remembers how large it has been."""
+
+    most_bytes = 0
+
+    def commit(self, rows: Sequence[Row], *, sync: bool = False) -> None:
+        super().commit(rows, sync=sync)
+        self.most_bytes = max(self.most_bytes, self.disk_bytes())
+
+
+def test_what_the_budget_has_no_room_for_is_never_stored() -> None:
+    backend = Watched()
+    cache = opened(backend, budget_bytes=MIB)
+    cache.apply(synced("kept", {"text": "x" * 1000}))
+
+    for number in range(10):
+        writes = [Assume(at(f"w{number}{part}"), from_export("x" * 400_000)) for part in range(4)]
+        report = cache.apply([*writes, *synced(f"r{number}", "x" * 300_000)])
+        assert report.evicted_queries >= 3
+        assert report.freed_bytes > 900_000
+
+    assert backend.most_bytes <= MIB + 20
+    assert value(cache, "r9") == "x" * 300_000
+    assert cache.verify() == []
+
+
+def test_what_is_evicted_as_it_comes_leaves_nothing_behind() -> None:
+    backend = MemoryBackend()
+    cache = opened(backend, budget_bytes=MIB)
+
+    cache.apply(synced("a", {**LARGE, "long": "x" * (2 * MIB), ".priority": 1}))
+    cache.apply(synced("a", {"b": "x" * (2 * MIB), "c": 1}, LAST_TWO))
+
+    assert (cache.entries(), cache.verify()) == ([], [])
+    # There is the name of the user, and the sum.
+    assert [key[:1] for key, _ in backend.scan(b"", b"\xff")] == [b"\x00", b"o"]
 
 
 def test_using_a_query_again_keeps_it() -> None:

@@ -1,53 +1,31 @@
-"""The files of a database stay in proportion to what is stored."""
+"""The files of a database stay in proportion to what is stored, at all times."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.api.storage.disk_use import DiskUse
+from tests.api.storage.queue import set_of
 
-from firekeep.storage.backend import Row
+from firekeep.exceptions import StorageFull
 from firekeep.storage.memory import MemoryBackend
 from firekeep.storage.rocksdb import RocksBackend
+from firekeep.storage.server_cache import ServerCache
 from firekeep.storage.space import SpaceKeeper
-from firekeep.storage.store import Store
-from firekeep.storage.tuning import Role
-from firekeep_core.operation.cache_change import Complete, Forget, Replace
+from firekeep.storage.write_journal import WriteJournal
+from firekeep_core.operation.cache_change import Assume, CacheChange, Complete, Replace, Track
+from firekeep_core.operation.queued_write import QueuedWrite
 from firekeep_core.query.params import QueryParams
+from firekeep_core.snap.node import Node
 from firekeep_core.snap.path import Path as Place
 from firekeep_core.snap.value import from_export
 
 MIB = 1024 * 1024
+BUDGET_BYTES = 4 * MIB
 ALL = QueryParams.DEFAULT
-NOISE = random.Random(0).randbytes(MIB)
+NOISE = random.Random(0).randbytes(8 * MIB)
 """Nothing that a compression could make smaller."""
-
-
-class Churn:
-    """Commits to a database and looks at its files after each."""
-
-    def __init__(self, path: Path, role: Role) -> None:
-        self.path = path
-        self.backend = RocksBackend.open(path, role=role)
-        self.keeper = SpaceKeeper(self.backend)
-        self.worst_excess_bytes = -(10**9)
-
-    def commit(self, rows: list[Row], live_bytes: int) -> None:
-        self.backend.commit(rows)
-        self.look(live_bytes)
-        self.keeper.keep(live_bytes)
-        self.look(live_bytes)
-
-    def look(self, live_bytes: int) -> None:
-        # Counted from outside, and as du does.
-        used_bytes = 0
-        for file in self.path.iterdir():
-            try:
-                used_bytes += file.stat().st_blocks * 512
-            except FileNotFoundError:  # compacted away meanwhile
-                continue
-        excess_bytes = used_bytes - (2 * live_bytes + 8 * MIB)
-        self.worst_excess_bytes = max(self.worst_excess_bytes, excess_bytes)
 
 
 @pytest.fixture
@@ -55,79 +33,176 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def value(chance: random.Random, size: int) -> bytes:
-    start = chance.randrange(MIB - size)
-    return NOISE[start : start + size]
+def text(chance: random.Random, size_bytes: int) -> str:
+    """Return a text that takes about so much; half of its characters take two bytes."""
+    length = size_bytes * 2 // 3
+    start = chance.randrange(len(NOISE) - length)
+    return NOISE[start : start + length].decode("latin-1")
 
 
-@pytest.mark.parametrize(("size", "count"), [(100, 200), (2000, 50), (100_000, 5)])
-def test_the_cache_takes_at_most_twice_its_budget_and_8_mib(
-    path: Path, size: int, count: int
-) -> None:
-    churn = Churn(path, "cache")
+def value(chance: random.Random, size_bytes: int, row_bytes: int) -> Node:
+    """Return a map of so many rows, or a single text that is longer than a row."""
+    if row_bytes >= size_bytes:
+        return from_export(text(chance, size_bytes))
+    return from_export(
+        {f"k{part:05}": text(chance, row_bytes) for part in range(size_bytes // row_bytes)}
+    )
+
+
+def replaced(place: str, values: Iterable[Node]) -> Iterator[list[CacheChange]]:
+    """Listen to a place, where one value comes after the other."""
+    path = Place.parse(place)
+    yield [Track(path, ALL, True)]
+    for node in values:
+        yield [Replace(path, node), Complete(path, ALL)]
+
+
+def visited(values: Iterable[Node]) -> Iterator[list[CacheChange]]:
+    """Look at one place after the other."""
+    for number, node in enumerate(values):
+        path = Place.parse(f"v{number % 30}")
+        yield [Track(path, ALL, True), Replace(path, node), Complete(path, ALL)]
+        yield [Track(path, ALL, False)]
+
+
+def changed(chance: random.Random, count: int) -> Iterator[list[CacheChange]]:
+    """Listen to a place where now all is another, now a few children anywhere."""
+    path = Place.parse("a")
+    yield from replaced("a", [value(chance, 6 * MIB, 4000)])
+    for number in range(count):
+        if number % 20 == 19:
+            yield [Replace(path, value(chance, 6 * MIB, 4000))]
+        keys = [f"k{chance.randrange(1500):05}" for _ in range(chance.choice([1, 20, 200]))]
+        yield [
+            Replace(path.child(Place.from_keys([key])), from_export(text(chance, 4000)))
+            for key in keys
+        ]
+
+
+def confirmed(chance: random.Random, count: int, size_bytes: int) -> Iterator[list[CacheChange]]:
+    """Have several writes confirmed at once, at places to which nobody listens."""
+    for number in range(count):
+        yield [
+            Assume(Place.parse(f"w{number % 3}x{part}"), value(chance, size_bytes, 4000))
+            for part in range(4)
+        ]
+
+
+def units(kind: str) -> Iterator[list[CacheChange]]:
     chance = random.Random(1)
-    budget_bytes = 3 * MIB
-    keys = budget_bytes // (size + 8)
+    sizes = {
+        "a few rows": visited(value(chance, 100_000, 2000) for _ in range(200)),
+        "what is just not large": visited(value(chance, 1_900_000, 4000) for _ in range(60)),
+        "large ones": visited(value(chance, 3_500_000, 4000) for _ in range(40)),
+        "one that is listened to": replaced("a", [value(chance, 9 * MIB, 4000) for _ in range(8)]),
+        "a long text": replaced("a", [value(chance, 9 * MIB, 9 * MIB) for _ in range(8)]),
+        "one of any size": replaced(
+            "a", [value(chance, chance.randrange(10_000, 12 * MIB), 4000) for _ in range(15)]
+        ),
+        "children among many": changed(chance, 80),
+        "confirmed writes": confirmed(chance, 8, 3_500_000),
+    }
+    return sizes[kind]
 
-    for _ in range(30 * MIB // (size * count)):
-        rows: list[Row] = [
-            (b"%08d" % chance.randrange(keys), value(chance, size)) for _ in range(count)
-        ]
-        churn.commit(rows, budget_bytes)
 
-    assert churn.worst_excess_bytes <= 0
-    churn.backend.close()
-
-
-@pytest.mark.parametrize("places", [1, 8])
-def test_a_large_commit_comes_on_top_of_the_bound_while_it_is_taken(
-    path: Path, places: int
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "a few rows",
+        "what is just not large",
+        "large ones",
+        "one that is listened to",
+        "a long text",
+        "one of any size",
+        "children among many",
+        "confirmed writes",
+    ],
+)
+def test_the_cache_takes_at_most_twice_its_budget_or_what_is_active_and_8_mib(
+    path: Path, kind: str
 ) -> None:
-    churn = Churn(path, "cache")
-    chance = random.Random(3)
-    large_bytes = 6 * MIB
-    rows: dict[bytes, bytes] = {}
+    backend = RocksBackend.open(path, role="cache")
+    cache = ServerCache(backend, budget_bytes=BUDGET_BYTES)
+    cache.open(None)
+    worst_bytes = -(10**9)
+    before_bytes = 0
+    with DiskUse(path) as disk:
+        for changes in units(kind):
+            # What is evictable goes with the commit that brings too much.
+            needed_bytes = cache.apply(changes).size_bytes
+            live_bytes = max(BUDGET_BYTES, before_bytes, needed_bytes)
+            worst_bytes = max(worst_bytes, disk.most_bytes() - (2 * live_bytes + 8 * MIB))
+            before_bytes = needed_bytes
 
-    for number in range(16):
-        gone: list[Row] = [(key, None) for key in rows]
-        rows = {
-            b"%d/%05d" % (number % places, part): value(chance, 4000)
-            for part in range(large_bytes // 4000)
-        }
-        churn.keeper.make_room(large_bytes, large_bytes)
-        churn.commit([*gone, *rows.items()], large_bytes)
-
-    assert churn.worst_excess_bytes <= large_bytes
-    churn.backend.close()
+    assert cache.recount() == cache.size_bytes
+    assert worst_bytes <= 0
+    backend.close()
 
 
-@pytest.mark.parametrize("waiting", [0, 3000])
-def test_a_queue_that_is_filled_and_drained_takes_little_more_than_what_waits(
-    path: Path, waiting: int
+def in_turn(chance: random.Random, size_bytes: int) -> Iterator[tuple[list[QueuedWrite], list[int]]]:
+    """Keep three writes waiting, the oldest of which is answered as the next one comes."""
+    for id in range(1, 30):
+        yield [set_of(id, text(chance, size_bytes))], [id - 3]
+    yield [], [27, 28, 29]
+
+
+def one_by_one(
+    chance: random.Random, size_bytes: int
+) -> Iterator[tuple[list[QueuedWrite], list[int]]]:
+    """Fill the queue and drain it, over and over."""
+    for start in range(1, 1000, 100):
+        for id in range(start, start + 100, 10):
+            yield [set_of(id + n, text(chance, size_bytes)) for n in range(10)], []
+        for id in range(start, start + 100, 10):
+            yield [], list(range(id, id + 10))
+
+
+def in_any_order(
+    chance: random.Random, size_bytes: int
+) -> Iterator[tuple[list[QueuedWrite], list[int]]]:
+    """Add and answer in any order, as when some writes are refused or cancelled."""
+    waiting: list[int] = []
+    last_id = 0
+    for number in range(80):
+        count = chance.choice([0, 1, 1, 3]) if number < 50 else 0
+        added = list(range(last_id + 1, last_id + 1 + count))
+        last_id += count
+        gone = chance.sample(waiting, min(len(waiting), chance.choice([0, 1, 2, 4])))
+        yield [set_of(id, text(chance, chance.randrange(size_bytes))) for id in added], gone
+        waiting = [*(id for id in waiting if id not in gone), *added]
+    yield [], waiting
+
+
+@pytest.mark.parametrize(
+    ("order", "size_bytes"),
+    [
+        (in_turn, 400),
+        (in_turn, 2_000_000),
+        (in_turn, 6_000_000),
+        (one_by_one, 400),
+        (one_by_one, 30_000),
+        (in_any_order, 400_000),
+        (in_any_order, 6_000_000),
+    ],
+)
+def test_the_queue_takes_at_most_twice_what_waits_and_8_mib(
+    path: Path, order: Callable[..., Iterator[tuple[list[QueuedWrite], list[int]]]], size_bytes: int
 ) -> None:
-    churn = Churn(path, "queue")
-    chance = random.Random(2)
-    first = last = 0
+    backend = RocksBackend.open(path, role="queue")
+    journal = WriteJournal(backend)
+    journal.open()
+    worst_bytes = -(10**9)
+    before_bytes = 0
+    with DiskUse(path) as disk:
+        for added, removed in order(random.Random(2), size_bytes):
+            journal.store(added, removed)
+            live_bytes = max(before_bytes, journal.pending_bytes)
+            worst_bytes = max(worst_bytes, disk.most_bytes() - (2 * live_bytes + 8 * MIB))
+            before_bytes = journal.pending_bytes
 
-    def step(added: int, removed: int) -> None:
-        nonlocal first, last
-        rows: list[Row] = [
-            (b"write/%020d" % number, value(chance, 400)) for number in range(last, last + added)
-        ]
-        rows += [(b"write/%020d" % number, None) for number in range(first, first + removed)]
-        first, last = first + removed, last + added
-        churn.commit(rows, (last - first) * 426)
-
-    for _ in range(waiting // 50):
-        step(50, 0)
-    for _ in range(40_000 // 50):
-        step(50, 50)
-    for _ in range(waiting // 50):
-        step(0, 50)
-
-    assert first == last
-    assert churn.worst_excess_bytes <= 0
-    churn.backend.close()
+    assert before_bytes == 0
+    assert worst_bytes <= 0
+    backend.close()
 
 
 @pytest.mark.parametrize("is_reopened", [False, True])
@@ -154,7 +229,7 @@ def test_a_commit_waits_for_rocksdb_before_it_would_have_to_wait_inside(path: Pa
     behind: list[int] = []
 
     for number in range(150):
-        backend.commit([(b"%d" % (number % 4), NOISE)])
+        backend.commit([(b"%d" % (number % 4), NOISE[:MIB])])
         behind.append(
             backend._upkeep.number("num-files-at-level0")
             + backend._upkeep.number("num-immutable-mem-table")
@@ -177,6 +252,7 @@ class Ballast(MemoryBackend):
         return self.size_bytes
 
     def compact(self) -> None:
+        self.sync()  # which a full disk refuses
         self.compactions += 1
         self.size_bytes = self.least_bytes
 
@@ -210,13 +286,22 @@ def test_what_compaction_could_not_help_is_not_compacted_each_time(ballast: Ball
     assert keeper.keep(10 * MIB)
 
 
-def test_what_is_left_over_goes_before_a_large_commit_comes(ballast: Ballast) -> None:
+def test_a_commit_that_needs_the_space_of_what_is_left_over_gets_it(ballast: Ballast) -> None:
     keeper = SpaceKeeper(ballast)
     ballast.size_bytes, ballast.least_bytes = 14 * MIB, 10 * MIB
 
-    assert not keeper.make_room(10 * MIB, 2 * MIB)
-    assert keeper.make_room(10 * MIB, 9 * MIB)
-    assert not keeper.make_room(10 * MIB, 9 * MIB)
+    assert not keeper.make_room(10 * MIB, 1 * MIB)
+    assert not keeper.make_room(10 * MIB, 5 * MIB)
+    assert keeper.make_room(10 * MIB, 7 * MIB)
+    assert ballast.size_bytes == 10 * MIB
+
+
+def test_a_full_disk_is_for_the_next_commit_to_tell(ballast: Ballast) -> None:
+    ballast.size_bytes, ballast.is_full = 20 * MIB, True
+
+    SpaceKeeper(ballast).keep(10 * MIB)
+    with pytest.raises(StorageFull):
+        SpaceKeeper(ballast).make_room(10 * MIB, 9 * MIB)
 
 
 def test_what_has_been_deleted_since_is_worth_another_time(ballast: Ballast) -> None:
@@ -225,24 +310,3 @@ def test_what_has_been_deleted_since_is_worth_another_time(ballast: Ballast) -> 
     keeper.keep(10 * MIB)
 
     assert keeper.keep(7 * MIB)
-
-
-def test_a_store_makes_room_for_each_large_value(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    compactions: list[int] = []
-    compact = RocksBackend.compact
-
-    def noted(backend: RocksBackend) -> None:
-        compactions.append(backend.disk_bytes())
-        compact(backend)
-
-    monkeypatch.setattr(RocksBackend, "compact", noted)
-    with Store(path, budget_bytes=20 * MIB, durability="none") as store:
-        for number in range(3):
-            text = from_export({f"{part}": NOISE[part:100_000].hex() for part in range(20)})
-            place = Place.parse(f"a{number}")
-            store.apply([Replace(place, text), Complete(place, ALL)])
-            store.apply([Forget(place, ALL)])
-
-    assert compactions

@@ -11,7 +11,8 @@ from tests.api.storage.queue import ids, queued_writes, sent, set_of
 from firekeep.exceptions import CorruptRecord, InvalidValue, StorageError, StorageFull
 from firekeep.storage.backend import Row
 from firekeep.storage.memory import MemoryBackend
-from firekeep.storage.queue_rows import STATE_KEY, write_keys
+from firekeep.storage.pieces import PIECE_BYTES
+from firekeep.storage.queue_rows import STATE_KEY, envelope_key, payload_keys
 from firekeep.storage.write_journal import WriteJournal
 from firekeep_core.operation.queued_write import QueuedWrite
 from firekeep_core.snap.node import EMPTY, from_scalar
@@ -204,7 +205,7 @@ def test_opening_reads_no_payload() -> None:
     backend = MemoryBackend()
     opened(backend).append([set_of(1, 1), set_of(2, 2)], sync=True)
     for write_id in (1, 2):
-        backend.damage(write_keys(write_id)[1])
+        backend.damage(payload_keys(write_id, 1)[0])
 
     assert [entry.id for entry in WriteJournal(backend).open()] == [1, 2]
 
@@ -213,7 +214,7 @@ def test_a_damaged_payload_is_told_and_the_others_are_read() -> None:
     backend = MemoryBackend()
     journal = opened(backend)
     journal.append([set_of(id, id) for id in (1, 2, 3)], sync=True)
-    backend.damage(write_keys(2)[1])
+    backend.damage(payload_keys(2, 1)[0])
 
     loaded = journal.load([1, 2, 3])
 
@@ -221,7 +222,7 @@ def test_a_damaged_payload_is_told_and_the_others_are_read() -> None:
     assert loaded.unreadable == [2]
 
 
-@pytest.mark.parametrize("key", [STATE_KEY, write_keys(1)[0]])
+@pytest.mark.parametrize("key", [STATE_KEY, envelope_key(1)])
 def test_a_damaged_record_ends_the_opening(key: bytes) -> None:
     backend = MemoryBackend()
     opened(backend).append([set_of(1, 1)], sync=True)
@@ -341,7 +342,71 @@ def test_an_append_that_failed_and_is_not_made_again_leaves_nothing() -> None:
     journal.append([set_of(2, 2), set_of(3, 3)], sync=True)
 
     assert [entry.id for entry in WriteJournal(backend).open()] == [2, 3]
-    assert backend.get(write_keys(1)[1]) is None
+    assert backend.get(payload_keys(1, 1)[0]) is None
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_batch_of_which_a_part_was_stored_can_be_stored_again(count: int) -> None:
+    """Asked for one sync for each write, a disk may fill up between two of a batch."""
+    backend = MemoryBackend()
+    journal = opened(backend)
+    writes = [set_of(id, id) for id in (1, 2, 3)]
+    journal.append(writes[:count], sync=True)
+
+    journal.append(writes, sync=True)
+
+    assert ids(journal.load([1, 2, 3]).writes) == [1, 2, 3]
+    assert [entry.id for entry in WriteJournal(backend).open()] == [1, 2, 3]
+
+
+LENGTHS = [PIECE_BYTES - 20, PIECE_BYTES - 9, PIECE_BYTES - 8, 2 * PIECE_BYTES - 9, 10**6]
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_a_long_payload_comes_back_and_goes_as_any_other(length: int) -> None:
+    backend = MemoryBackend()
+    journal = opened(backend)
+    writes = [set_of(1, 1), set_of(2, "x" * length), set_of(3, 3)]
+
+    journal.append(writes, sync=True)
+
+    stored = list(backend.scan(b"h", b"q"))
+    assert journal.pending_bytes == sum(len(key) + len(row) for key, row in stored)
+    assert max(len(row) for _, row in stored) < PIECE_BYTES + 100
+    again = WriteJournal(backend)
+    again.open()
+    for each in (journal, again):
+        assert each.load([1, 2, 3]).writes == writes
+        assert each.pending_bytes == journal.pending_bytes
+    again.remove([2])
+    assert len(list(backend.scan(b"p", b"q"))) == 2
+    again.remove([1, 3])
+    assert (again.pending_bytes, list(backend.scan(b"h", b"q"))) == (0, [])
+
+
+def test_a_damaged_piece_of_a_payload_is_told() -> None:
+    backend = MemoryBackend()
+    journal = opened(backend)
+    journal.append([set_of(1, "x" * 10**6), set_of(2, 2)], sync=True)
+
+    backend.damage(payload_keys(1, 4)[2])
+    assert journal.load([1, 2]).unreadable == [1]
+
+    backend.commit([(payload_keys(1, 4)[2], None)])
+    assert journal.load([1, 2]).unreadable == [1]
+    assert ids(journal.load([1, 2]).writes) == [2]
+
+
+def test_a_long_append_that_failed_and_is_not_made_again_leaves_nothing() -> None:
+    backend = FailingSync()
+    journal = opened(backend)
+    backend.fails = True
+    with pytest.raises(StorageError):
+        journal.append([set_of(1, "x" * 10**6)], sync=True)
+
+    journal.append([set_of(2, 2)], sync=True)
+
+    assert [key for key, _ in backend.scan(b"p", b"q")] == payload_keys(2, 1)
 
 
 class Counting(MemoryBackend):

@@ -43,8 +43,10 @@ cdef extern from "cbor_read.h":
         const char *error
     fk_word fk_cbor_root(fk_cbor_reader *reader, const fk_maker *make)
 
-#: The form of every record; the first byte of each says with which it was written.
-VERSION = 1
+#: The form of a record, which its first byte says: the body is in it, ...
+FORM_WHOLE = 1
+#: ... or in other rows, and only their number is in it.
+FORM_PIECES = 2
 #: What a record takes besides its body.
 SEAL_BYTES = 5
 #: A longer body is refused: lengths are 32-bit numbers in the tree.
@@ -96,29 +98,34 @@ def decode_node(bytes data not None) -> Node:
     raise CorruptRecord(f"a damaged record: {reason} at byte {reader.at - reader.start}")
 
 
-def seal(bytes key not None, bytes body not None) -> bytes:
+def seal(bytes key not None, bytes body not None, int form=FORM_WHOLE) -> bytes:
     """Return the record of ``body`` for the row ``key``: it can be read there only."""
-    return b"%c%b%b" % (VERSION, checksum(VERSION, key, body).to_bytes(4, "big"), body)
+    return b"%c%b%b" % (form, checksum(form, key, body).to_bytes(4, "big"), body)
 
 
-def unseal(bytes key not None, bytes record not None) -> bytes:
+def unseal(bytes key not None, bytes record not None, int form=FORM_WHOLE) -> bytes:
     """Return the body of a record.
 
     Raises CorruptRecord, which names the key, for a record of another row, for any change of
-    its bytes, and for a form that only a later version knows.
+    its bytes, and for another form, of which a later version may know more.
     """
     if len(record) < SEAL_BYTES:
         raise CorruptRecord(f"the record at {key!r:.200} is cut off after {len(record)} bytes")
-    version = record[0]
+    found = record[0]
     body = record[SEAL_BYTES:]
-    if checksum(version, key, body) != int.from_bytes(record[1:SEAL_BYTES], "big"):
+    if checksum(found, key, body) != int.from_bytes(record[1:SEAL_BYTES], "big"):
         raise CorruptRecord(f"the record at {key!r:.200} is damaged: its checksum does not match")
-    if version != VERSION:
+    if found != form:
         raise CorruptRecord(
-            f"the record at {key!r:.200} has form {version} of a newer firekeep; this one reads"
-            f" form {VERSION}"
+            f"the record at {key!r:.200} has form {found} of a newer firekeep; this one"
+            f" reads form {form} there"
         )
     return body
+
+
+def is_form(bytes record not None, int form) -> bool:
+    """Return whether a record says that it has this form, which only ``unseal`` proves."""
+    return PyBytes_GET_SIZE(record) > 0 and <unsigned char>PyBytes_AS_STRING(record)[0] == form
 
 
 def weight(bytes record not None) -> int:
@@ -138,8 +145,8 @@ def weight(bytes record not None) -> int:
     return mixed ^ (mixed >> 31)
 
 
-cdef object checksum(object version, bytes key, bytes body):
-    return crc32(body, crc32(key, version))
+cdef object checksum(int form, bytes key, bytes body):
+    return crc32(body, crc32(key, form))
 
 
 class _Tags(dict):

@@ -39,6 +39,8 @@ class Journal:
     def __init__(self) -> None:
         self._added: dict[int, PendingWrite] = {}
         self._removed: list[int] = []
+        self._perhaps_stored: set[int] = set()
+        """Ids of batches that failed: of several writes in one, the disk may hold some."""
         self._noted_through = 0
         """Writes up to this id are marked on disk as perhaps sent."""
         self._is_asked = False
@@ -62,7 +64,7 @@ class Journal:
 
     def remove(self, write: PendingWrite, out: list[Effect]) -> None:
         """Have a write dropped that has an outcome and no effect on the cache."""
-        if self._added.pop(write.id, None) is None:
+        if self._added.pop(write.id, None) is None or write.id in self._perhaps_stored:
             self._removed.append(write.id)
             self._ask(out)
         write.note_stored(None)
@@ -100,6 +102,8 @@ class Journal:
         """Note that a batch is on disk."""
         self.is_failing = False
         self._noted_through = max(self._noted_through, batch.sent_through)
+        self._perhaps_stored.difference_update(write.id for write in batch.added)
+        self._perhaps_stored.difference_update(batch.removed)
         for write in batch.added:
             write.is_stored = True
             write.note_stored(None)
@@ -107,11 +111,12 @@ class Journal:
     def failed(self, batch: JournalBatch, error: Exception) -> None:
         """Take back a batch that the disk did not take; it comes again with the next one."""
         self.is_failing = True
-        # What has got its outcome meanwhile need neither be added nor removed.
+        self._perhaps_stored.update(write.id for write in batch.added)
+        # What has got its outcome meanwhile need not be added any more.
         undone = {write.id for write in batch.added}.intersection(self._removed)
         again = {write.id: write for write in batch.added if write.id not in undone}
         self._added = {**again, **self._added}
-        self._removed = [*batch.removed, *(id for id in self._removed if id not in undone)]
+        self._removed = [*batch.removed, *self._removed]
         for write in batch.added:
             write.note_stored(error)
 

@@ -28,6 +28,7 @@ class MemoryBackend:
         self.is_full = False
         self._rows = dict(rows)
         self._keys = sorted(self._rows)
+        self._size_bytes = sum(len(key) + len(value) for key, value in self._rows.items())
         self._synced = dict(self._rows)
         self._unsynced: list[tuple[Row, ...]] = []
         self._damaged: set[bytes] = set()
@@ -64,6 +65,7 @@ class MemoryBackend:
                 insort(self._keys, key)
             elif value is None and key in self._rows:
                 del self._keys[bisect_left(self._keys, key)]
+            self._size_bytes += _length(key, value) - _length(key, self._rows.get(key))
             _apply(self._rows, key, value)
         self._unsynced.append(tuple(rows))
         if sync:
@@ -80,7 +82,7 @@ class MemoryBackend:
     def disk_bytes(self) -> int:
         """Return the size of keys and values."""
         self._check_open()
-        return sum(len(key) + len(value) for key, value in self._rows.items())
+        return self._size_bytes
 
     def compact(self) -> None:
         """Do nothing: no space is lost here."""
@@ -143,6 +145,10 @@ class _Scan(Iterator[tuple[bytes, bytes]]):
         self._check(row[0])
         self._count += 1
         return row
+
+
+def _length(key: bytes, value: bytes | None) -> int:
+    return 0 if value is None else len(key) + len(value)
 
 
 def _apply(rows: dict[bytes, bytes], key: bytes, value: bytes | None) -> None:

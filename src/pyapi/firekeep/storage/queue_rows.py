@@ -4,11 +4,11 @@
 
     0           the state                       h <id>   a write without its payload
     1 <bucket>  which ids have gone             p <id>   its payload
-    y <bucket>  the same once more
+    y <bucket>  the same once more              p <id> <number>, where that is long: a piece of it
     z           the state once more
 
-Numbers are 8 bytes, big-endian, so that 9 comes before 10. Each value is a frame with the number
-as its key, and can be read without its row. What says that a write has gone is written twice,
+Ids and buckets are 8 bytes, numbers of pieces 4, big-endian, so that 9 comes before 10. Each value
+is a frame with these as its key, and can be read without its row. What says that a write has gone is written twice,
 before and after all others: no single damage to a file takes both.
 """
 
@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from firekeep.exceptions import CorruptRecord
 from firekeep.storage.frame import FRAME_BYTES, Frame, pack_frame
+from firekeep.storage.pieces import PIECE_BYTES
 from firekeep_core.operation.queued_write import QueuedWrite, WriteEnvelope
 from firekeep_core.snap.node import Node
 from firekeep_core.snap.path import Path
@@ -31,25 +32,30 @@ __all__ = [
     "GONE",
     "GONE_BUCKETS",
     "PAYLOAD",
+    "PIECE",
     "STATE",
     "STATE_KEY",
     "Gone",
     "QueueState",
+    "envelope_key",
     "fresh_rows",
     "gone_keys",
     "gone_rows",
+    "joined_payload",
     "number_of",
+    "payload_keys",
+    "piece_of",
+    "pieces_of",
     "read_envelope",
     "read_gone",
     "read_payload",
     "read_state",
     "rows_bytes",
     "state_rows",
-    "write_keys",
     "write_rows",
 ]
 
-ENVELOPE, PAYLOAD, STATE, GONE = 1, 2, 3, 4
+ENVELOPE, PAYLOAD, STATE, GONE, PIECE = 1, 2, 3, 4, 5
 """The kinds of frames."""
 
 BUCKET_IDS = 512
@@ -62,6 +68,7 @@ ENVELOPES = (b"h", b"i")
 """Between which the rows lie that have a write without its payload."""
 
 _NUMBER = struct.Struct(">Q")
+_PIECE_NUMBER = struct.Struct(">QI")
 _STATE = struct.Struct(">QQQQQ")
 _ENVELOPE = struct.Struct(">qqqBHIII")
 _PAYLOAD_BYTES_AT = _ENVELOPE.size - 4
@@ -111,8 +118,8 @@ def gone_keys(bucket: int) -> tuple[bytes, bytes]:
     return b"1" + number, b"y" + number
 
 
-def write_rows(write: QueuedWrite) -> tuple[tuple[bytes, bytes], tuple[bytes, bytes]]:
-    """Return the rows of a write without and with its payload."""
+def write_rows(write: QueuedWrite) -> list[tuple[bytes, bytes]]:
+    """Return the rows of a write: the one without its payload, and those of its payload."""
     envelope, nodes = write
     number = _NUMBER.pack(envelope.id)
     payload: list[bytes] = []
@@ -120,16 +127,27 @@ def write_rows(write: QueuedWrite) -> tuple[tuple[bytes, bytes], tuple[bytes, by
         encoded = encode_node(node)
         payload += (_LENGTH.pack(len(encoded)), encoded)
     body = b"".join(payload)
-    return (
-        (b"h" + number, pack_frame(ENVELOPE, number, _envelope_bytes(envelope, len(body)))),
-        (b"p" + number, pack_frame(PAYLOAD, number, body)),
-    )
+    head = pack_frame(ENVELOPE, number, _envelope_bytes(envelope, len(body)))
+    rows = [(envelope_key(envelope.id), head)]
+    keys = payload_keys(envelope.id, _piece_count(len(body)))
+    if len(keys) == 1:
+        return [*rows, (keys[0], pack_frame(PAYLOAD, number, body))]
+    for index, key in enumerate(keys):
+        part = body[index * PIECE_BYTES : (index + 1) * PIECE_BYTES]
+        rows.append((key, pack_frame(PIECE, _PIECE_NUMBER.pack(envelope.id, index), part)))
+    return rows
 
 
-def write_keys(write_id: int) -> tuple[bytes, bytes]:
-    """Return the keys of those rows."""
-    number = _NUMBER.pack(write_id)
-    return b"h" + number, b"p" + number
+def envelope_key(write_id: int) -> bytes:
+    """Return the key of the row that has a write without its payload."""
+    return b"h" + _NUMBER.pack(write_id)
+
+
+def payload_keys(write_id: int, pieces: int) -> list[bytes]:
+    """Return the keys of the rows that have a payload; one piece is the whole."""
+    if pieces == 1:
+        return [b"p" + _NUMBER.pack(write_id)]
+    return [b"p" + _PIECE_NUMBER.pack(write_id, index) for index in range(pieces)]
 
 
 def fresh_rows(writes: Sequence[QueuedWrite], next_id: int) -> Iterator[tuple[bytes, bytes]]:
@@ -189,10 +207,29 @@ def read_envelope(frame: Frame) -> WriteEnvelope:
 
 
 def rows_bytes(frame: Frame) -> int:
-    """Return what the rows of a write take, keys included, by the one without its payload."""
-    (payload_bytes,) = _LENGTH.unpack_from(frame.body, _PAYLOAD_BYTES_AT)
-    of_both = 2 * (1 + _NUMBER.size + FRAME_BYTES + _NUMBER.size)
-    return of_both + len(frame.body) + int(payload_bytes)
+    """Return what the rows of a write take, keys included, by its record without the payload."""
+    keys = [envelope_key(number_of(frame)), *payload_keys(number_of(frame), pieces_of(frame))]
+    # The key of a frame is that of its row, but for the first byte.
+    in_keys_and_heads = sum(2 * len(key) - 1 + FRAME_BYTES for key in keys)
+    return in_keys_and_heads + len(frame.body) + _payload_bytes(frame)
+
+
+def pieces_of(frame: Frame) -> int:
+    """Return in how many pieces a write's payload is, by its record without it."""
+    return _piece_count(_payload_bytes(frame))
+
+
+def piece_of(frame: Frame) -> tuple[int, int]:
+    """Return the id of a write, and which piece of its payload a frame holds."""
+    if len(frame.key) != _PIECE_NUMBER.size:
+        raise CorruptRecord(f"a record of the queue has the key {frame.key!r:.80}")
+    write_id, index = _PIECE_NUMBER.unpack(frame.key)
+    return write_id, index
+
+
+def joined_payload(write_id: int, pieces: Sequence[bytes]) -> Frame:
+    """Return the payload whose pieces these are, all of them and in order."""
+    return Frame(PAYLOAD, _NUMBER.pack(write_id), b"".join(pieces))
 
 
 def read_payload(frame: Frame, envelope: WriteEnvelope) -> tuple[Node, ...]:
@@ -234,6 +271,18 @@ def _envelope_bytes(envelope: WriteEnvelope, payload_bytes: int) -> bytes:
         encoded = path_bytes(child)
         parts += (_LENGTH.pack(len(encoded)), encoded)
     return b"".join(parts)
+
+
+def _payload_bytes(frame: Frame) -> int:
+    try:
+        (length,) = _LENGTH.unpack_from(frame.body, _PAYLOAD_BYTES_AT)
+    except struct.error as error:
+        raise CorruptRecord(f"the record of write {number_of(frame)} is cut off") from error
+    return int(length)
+
+
+def _piece_count(payload_bytes: int) -> int:
+    return max(1, -(-payload_bytes // PIECE_BYTES))
 
 
 def _parts(frame: Frame, at: int) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ rocksdict is imported at the first open, so that firekeep works where there is n
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, NoneType
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -30,16 +30,19 @@ from firekeep.storage.forks import (
 from firekeep.storage.scan import RocksScan
 from firekeep.storage.shadow import Shadow
 from firekeep.storage.stamp import SyncStamp
+from firekeep.storage.tables import add_as_tables, remove_tables
 from firekeep.storage.tuning import Role, Use, options
 from firekeep.storage.upkeep import Upkeep
 
 if TYPE_CHECKING:
-    from rocksdict import Rdict
+    from rocksdict import Rdict, WriteBatch
 
-__all__ = ["BATCH_ROWS", "RocksBackend"]
+__all__ = ["BATCH_ROWS", "LARGE_BYTES", "RocksBackend"]
 
 BATCH_ROWS = 4000
 """How many rows a commit that need not be one takes at most, for the sake of other threads."""
+LARGE_BYTES = 1024 * 1024
+"""What a commit brings at most by way of a log; more comes as tables."""
 
 #: What opening writes besides the tables that it makes of the logs.
 _OPENING_BYTES = 512 * 1024
@@ -185,19 +188,14 @@ class RocksBackend:
 
     def commit(self, rows: Sequence[Row], *, sync: bool = False) -> None:
         """Store all rows or none, as one batch."""
+        size_bytes = _checked_bytes(rows)
         database = self._writable()
-        batch = _library().WriteBatch(raw_mode=True)
-        for key, value in rows:
-            try:
-                if value is None:
-                    batch.delete(key)
-                else:
-                    batch.put(key, value)
-            except (KeyError, ValueError) as error:
-                raise _not_bytes(key, value) from error
         try:
             self._upkeep.catch_up()
-            database.write(batch)
+            if size_bytes > LARGE_BYTES:
+                add_as_tables(database, self._path, rows, options(self._use))
+            else:
+                database.write(_batch(rows))
             self._upkeep.note(rows)
             if sync:
                 self._sync(database)
@@ -357,6 +355,7 @@ def _open(path: Path, use: Use, *, can_write: bool = True) -> "Rdict":
     _user_id = os.getpid()
     let_children_end()
     remove_settings(path)
+    remove_tables(path)
     is_read_only = use == "reader" or not can_write
     access = (
         library.AccessType.read_only(False) if is_read_only else library.AccessType.read_write()
@@ -387,6 +386,26 @@ def _library() -> ModuleType:
             " of it for 64-bit Linux, macOS and Windows on x86"
         ) from error
     return rocksdict
+
+
+def _checked_bytes(rows: Sequence[Row]) -> int:
+    """Return what rows bring; a `TypeError` for what is no bytes."""
+    size_bytes = 0
+    for key, value in rows:
+        if type(key) is not bytes or type(value) not in (bytes, NoneType):
+            raise _not_bytes(key, value)
+        size_bytes += len(key) + (0 if value is None else len(value))
+    return size_bytes
+
+
+def _batch(rows: Sequence[Row]) -> "WriteBatch":
+    batch = _library().WriteBatch(raw_mode=True)
+    for key, value in rows:
+        if value is None:
+            batch.delete(key)
+        else:
+            batch.put(key, value)
+    return batch
 
 
 def _not_bytes(*parts: object) -> TypeError:

@@ -15,10 +15,14 @@ from firekeep.storage.queue_rows import (
     ENVELOPE,
     GONE,
     PAYLOAD,
+    PIECE,
     STATE,
     QueueState,
     fresh_rows,
+    joined_payload,
     number_of,
+    piece_of,
+    pieces_of,
     read_envelope,
     read_gone,
     read_payload,
@@ -97,6 +101,7 @@ class _Found:
         self._gone: dict[int, int] = {}
         self._envelopes: dict[int, Frame] = {}
         self._payloads: dict[int, Frame] = {}
+        self._pieces: dict[int, dict[int, bytes]] = {}
 
     def add(self, frame: Frame) -> None:
         """Take a record; one of an unknown kind, or whose body is none of ours, says nothing."""
@@ -113,11 +118,14 @@ class _Found:
                 self._envelopes.setdefault(number_of(frame), frame)
             elif frame.kind == PAYLOAD:
                 self._payloads.setdefault(number_of(frame), frame)
+            elif frame.kind == PIECE:
+                write_id, index = piece_of(frame)
+                self._pieces.setdefault(write_id, {}).setdefault(index, frame.body)
         except CorruptRecord:
             pass
 
     def result(self) -> SalvagedQueue:
-        ids = self._envelopes.keys() | self._payloads.keys()
+        ids = self._envelopes.keys() | self._payloads.keys() | self._pieces.keys()
         waiting = sorted(id for id in ids if not self._is_gone(id))
         writes = [write for write in map(self._write, waiting) if write is not None]
         lost = len(waiting) - len(writes)
@@ -133,11 +141,23 @@ class _Found:
         return id < self._oldest_id or self._gone.get(bucket, 0) >> bit & 1 == 1
 
     def _write(self, id: int) -> QueuedWrite | None:
-        if id not in self._envelopes or id not in self._payloads:
+        head = self._envelopes.get(id)
+        if head is None:
             return None
         try:
-            envelope = read_envelope(self._envelopes[id])
-            nodes = read_payload(self._payloads[id], envelope)
+            payload = self._payload(id, pieces_of(head))
+            if payload is None:
+                return None
+            envelope = read_envelope(head)
+            nodes = read_payload(payload, envelope)
         except CorruptRecord:
             return None
         return QueuedWrite(envelope._replace(maybe_sent=True), nodes)
+
+    def _payload(self, id: int, pieces: int) -> Frame | None:
+        if pieces == 1:
+            return self._payloads.get(id)
+        found = self._pieces.get(id, {})
+        if any(index not in found for index in range(pieces)):
+            return None
+        return joined_payload(id, [found[index] for index in range(pieces)])

@@ -66,7 +66,7 @@ class ServerCache:
     def __init__(self, backend: Backend, *, budget_bytes: int) -> None:
         self._backend = backend
         self._budget_bytes = budget_bytes
-        self._staging = Staging(backend)
+        self._staging = Staging(backend, least_bytes=budget_bytes)
         self._owners: dict[str | None, int] = {}
         self._new_owners: list[str | None] = []
         """Those whose row comes with the next commit."""
@@ -97,8 +97,8 @@ class ServerCache:
         """
         self.read()
         acknowledged = [number_in(key) for key, _ in self._rows(ACKNOWLEDGED)]
-        pinned = self.switch_owner(owner)
-        return OpenedCache(pinned, acknowledged, self._evict(self._budget_bytes))
+        report = self._commit()
+        return OpenedCache(self.switch_owner(owner), acknowledged, report)
 
     def read(self) -> None:
         """Read what there is without changing anything, to look at it."""
@@ -115,7 +115,8 @@ class ServerCache:
                 query.is_active = False
                 self._queries.use(query)
                 self._touched[query.id] = query
-        self._commit()
+        if self._touched:
+            self._commit()
         number = self._owners.get(owner)
         if number is None:
             number = max(self._owners.values(), default=0) + 1
@@ -134,7 +135,7 @@ class ServerCache:
         self._commit()
 
     def apply(self, changes: Sequence[CacheChange]) -> CacheReport:
-        """Store changes, all or none; then evict what exceeds the budget.
+        """Store changes, all or none, and evict what exceeds the budget in the same commit.
 
         Raises:
             CorruptRecord: something that had to be read is damaged; nothing was stored.
@@ -144,13 +145,10 @@ class ServerCache:
         try:
             for change in changes:
                 self._appliers[type(change)](self, change)
-            self._commit()
         except BaseException:
             self._give_up()
             raise
-        if self.size_bytes <= self._budget_bytes:
-            return self._report(0, 0)
-        return self._evict(int(self._budget_bytes * _KEPT_SHARE))
+        return self._commit()
 
     def load(self, path: Path, params: QueryParams) -> CachedQuery:
         """Return what is known of a query; its cost is that of what it selects.
@@ -379,8 +377,38 @@ class ServerCache:
 
     # ---- committing -----------------------------------------------------------------------
 
-    def _commit(self) -> None:
-        """Bring rows of queries up to date, drop what nobody claims, and store all at once."""
+    def _commit(self) -> CacheReport:
+        """Store all at once; what the budget has no room for goes, or does not even come."""
+        is_eviction = False
+        try:
+            self._settle_rows()
+            is_eviction = not self._staging.is_changed
+            before_bytes, evicted = self._bytes_after, 0
+            if before_bytes > self._budget_bytes:
+                evicted = self._evict(int(self._budget_bytes * _KEPT_SHARE))
+                self._settle_rows()
+            freed_bytes = before_bytes - self._bytes_after
+            self._staging.commit()
+        except StorageFull:
+            self._give_up()
+            if is_eviction:
+                # Nobody asked for it: all stays until there is space to do it.
+                return self._report(0, 0)
+            raise
+        except BaseException:
+            self._give_up()
+            raise
+        self._new_owners.clear()
+        self._clear_staged()
+        return self._report(evicted, freed_bytes)
+
+    @property
+    def _bytes_after(self) -> int:
+        """The length of keys and values of all rows, once this commit has been made."""
+        return self.size_bytes + self._staging.growth_bytes
+
+    def _settle_rows(self) -> None:
+        """Bring rows of queries up to date, and drop what nobody claims."""
         self._drop_unclaimed()
         for tree in self._trees.values():
             tree.drop_priorities()
@@ -394,15 +422,14 @@ class ServerCache:
             elif query.is_stored:
                 self._staging.delete(tracked_key(query.id))
                 query.is_stored = False
+        self._touched.clear()
         for query in self._removed:
             if query.is_stored:
                 self._staging.delete(tracked_key(query.id))
+        self._removed.clear()
         if self._staging.is_changed:
             for owner in self._new_owners:
                 self._staging.put(*owner_row(owner, self._owners[owner]))
-            self._staging.commit()
-            self._new_owners.clear()
-        self._clear_staged()
 
     def _clear_staged(self) -> None:
         self._touched.clear()
@@ -427,25 +454,11 @@ class ServerCache:
             query.is_active = True
             self._queries.settle(query)
 
-    def _evict(self, target_bytes: int) -> CacheReport:
-        """Let the least recently used go until so much is left, or all that may go is gone.
-
-        That takes some space on the disk; without it, all stays until the next time.
-        """
-        try:
-            return self._evict_oldest(target_bytes)
-        except StorageFull:
-            self._give_up()
-            return self._report(0, 0)
-        except BaseException:
-            self._give_up()
-            raise
-
-    def _evict_oldest(self, target_bytes: int) -> CacheReport:
-        before = self.size_bytes
+    def _evict(self, target_bytes: int) -> int:
+        """Let the least recently used go until so much is left; return how many went."""
         count = 0
         for query in self._queries.evictable():
-            if self.size_bytes + self._staging.growth_bytes <= target_bytes:
+            if self._bytes_after <= target_bytes:
                 break
             if self._is_needed(query):
                 continue
@@ -455,8 +468,7 @@ class ServerCache:
                 self._staging.delete(tracked_key(query.id))
                 query.is_stored = False
             count += 1
-        self._commit()
-        return self._report(count, before - self.size_bytes)
+        return count
 
     def _is_needed(self, query: TrackedQuery) -> bool:
         """Return whether a window that may not go is known as part of this whole only."""

@@ -15,17 +15,14 @@ from firekeep.storage.pins import PinFile, Pinned
 from firekeep.storage.rocksdb import RocksBackend
 from firekeep.storage.salvage import SalvagedQueue, carve
 from firekeep.storage.server_cache import ServerCache
-from firekeep.storage.space import SpaceKeeper
 from firekeep.storage.write_journal import LoadedWrites, WriteJournal
 from firekeep_core.operation.cache_change import (
-    Assume,
     CacheChange,
     CachedQuery,
     Clear,
     Concluded,
     Forget,
     Pin,
-    Replace,
 )
 from firekeep_core.operation.queued_write import QueuedWrite, WriteEnvelope
 from firekeep_core.query.params import QueryParams
@@ -74,10 +71,8 @@ class Store:
         self._directory: StoreDirectory | None = None
         self._queue: RocksBackend | None = None
         self._journal: WriteJournal | None = None
-        self._queue_space: SpaceKeeper | None = None
         self._rows: RocksBackend | None = None
         self._cache: ServerCache | None = None
-        self._cache_space: SpaceKeeper | None = None
         self._pins: PinFile | None = None
         self.notes: list[str] = []
         """What had to be put right at the last opening, in plain words."""
@@ -163,8 +158,6 @@ class Store:
             sent_through=sent_through,
             sync=bool(added) and self._durability == "batch",
         )
-        if self._queue_space is not None:
-            self._queue_space.keep(journal.pending_bytes)
 
     def load_writes(self, write_ids: Sequence[int]) -> LoadedWrites:
         """Return writes with their payloads, and the ids of those that are damaged."""
@@ -201,14 +194,9 @@ class Store:
     def apply(self, changes: Sequence[CacheChange]) -> CacheReport:
         """Store changes, all or none, and keep to the budget."""
         cache = self._open_server_cache()
-        if self._cache_space is not None:
-            coming = sum(c.node.size_bytes for c in changes if isinstance(c, (Replace, Assume)))
-            self._cache_space.make_room(cache.size_bytes, coming)
         report = cache.apply(changes)
         if any(isinstance(change, (Pin, Forget)) for change in changes):
             self._follow_pins()
-        if self._cache_space is not None:
-            self._cache_space.keep(max(report.size_bytes, self._budget_bytes))
         return report
 
     def load(self, path: Path, params: QueryParams) -> CachedQuery:
@@ -277,7 +265,6 @@ class Store:
     ) -> tuple[WriteJournal, list[WriteEnvelope]]:
         self._queue = opened.backend
         notes += opened.reports
-        self._queue_space = SpaceKeeper(opened.backend)
         self._journal = WriteJournal(opened.backend)
         return self._journal, self._journal.open()
 
@@ -311,7 +298,6 @@ class Store:
         self, directory: StoreDirectory, opened: Opened
     ) -> tuple[list[int], list[tuple[Path, QueryParams]], CacheReport]:
         self._rows = opened.backend
-        self._cache_space = SpaceKeeper(opened.backend)
         self._cache = ServerCache(opened.backend, budget_bytes=self._budget_bytes)
         pinned, acknowledged, report = self._cache.open(self._owner)
         if directory.pins.is_dir():

@@ -5,7 +5,6 @@ import os
 from firekeep.exceptions import CorruptRecord
 from firekeep.storage.directory import StoreDirectory
 from firekeep.storage.rocksdb import RocksBackend
-from firekeep.storage.space import SpaceKeeper
 from firekeep.storage.staging import Staging
 from firekeep.storage.tree_rows import TreeRows
 from firekeep_core.operation.difference import differences
@@ -36,7 +35,6 @@ class TreeStore:
         self._backend = backend
         self._staging = Staging(backend)
         self._rows = TreeRows(self._staging, _PREFIX)
-        self._space = SpaceKeeper(backend)
         self._staging.count()
         self.root: Node = self._rows.load(ROOT)
         """The tree that is on disk."""
@@ -85,7 +83,6 @@ class TreeStore:
         finally:
             self._staging.clear()
             self._rows.settle()
-        self._space.keep(self._staging.size_bytes)
 
     def close(self) -> None:
         """Let others use it; twice does nothing."""

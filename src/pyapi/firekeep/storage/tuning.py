@@ -63,7 +63,7 @@ def options(use: Use) -> "Options":
     chosen.set_max_bytes_for_level_base(MIB)
     chosen.set_level_zero_file_num_compaction_trigger(2)
     # Input and output of one compaction are on the disk together.
-    chosen.set_max_compaction_bytes(8 * MIB)
+    chosen.set_max_compaction_bytes(2 * MIB)
     chosen.set_level_compaction_dynamic_level_bytes(True)
     chosen.set_max_background_jobs(2)
     # A reader's files may be deleted by the one who writes: it opens all of them at once.

@@ -14,21 +14,26 @@ from firekeep.storage.queue_rows import (
     GONE,
     GONE_BUCKETS,
     PAYLOAD,
+    PIECE,
     STATE,
     STATE_KEY,
     Gone,
     QueueState,
+    envelope_key,
     gone_keys,
     gone_rows,
+    joined_payload,
+    payload_keys,
+    pieces_of,
     read_envelope,
     read_gone,
     read_payload,
     read_state,
     rows_bytes,
     state_rows,
-    write_keys,
     write_rows,
 )
+from firekeep.storage.space import SpaceKeeper
 from firekeep_core.operation.queued_write import QueuedWrite, WriteEnvelope
 
 __all__ = ["LoadedWrites", "WriteJournal"]
@@ -59,12 +64,15 @@ class WriteJournal:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._space = SpaceKeeper(backend)
         self._state = QueueState(0, 1, 1, 0, 0)
         self._sequence = 0
         self._last_id = 0
         """The highest id that has been stored; a later write has a higher one."""
         self._sizes: dict[int, int] = {}
         """What the rows of each write that waits take."""
+        self._pieces: dict[int, int] = {}
+        """How many pieces a payload is in, of those that are."""
         self._order: deque[int] = deque()
         """Ids that wait, ascending, and among them some that have gone meanwhile."""
         self._gone: dict[int, int] = {}
@@ -87,6 +95,7 @@ class WriteJournal:
             frame = unpack_frame(value, ENVELOPE)
             envelopes.append(self._marked(read_envelope(frame)))
             self._sizes[envelopes[-1].id] = rows_bytes(frame)
+            self._note_pieces(envelopes[-1].id, pieces_of(frame))
         self._order = deque(self._sizes)
         self._pending_bytes = sum(self._sizes.values())
         self._last_id = self._order[-1] if self._order else self._state.oldest_id - 1
@@ -151,8 +160,13 @@ class WriteJournal:
         sent_through: int = 0,
         sync: bool = False,
     ) -> None:
-        """Append, remove and note what may be sent, as one unit; see the methods for each."""
+        """Append, remove and note what may be sent, as one unit; see the methods for each.
+
+        What waits already is not stored again: it may be asked for once more, after an error that
+        came when a part had been done.
+        """
         dropped = set(removed)
+        added = [write for write in added if write.envelope.id not in self._sizes]
         ids = [write.envelope.id for write in added]
         assert ids == sorted(set(ids)) and (not ids or ids[0] > self._last_id)
         last_id = ids[-1] if ids else self._last_id
@@ -172,17 +186,24 @@ class WriteJournal:
             max(self._state.sent_through, sent_through),
             len(self._sizes) + len(sizes) - len(gone),
         )
-        writes: list[Row] = [row for both in rows.values() for row in both]
+        writes: list[Row] = [row for parts in rows.values() for row in parts]
         deleted = [*gone, *self._doubtful.difference(sizes)]
-        writes += [(key, None) for id in deleted for key in write_keys(id)]
+        writes += [(key, None) for id in deleted for key in self._keys(id)]
         writes += [(key, None) for bucket in passed for key in gone_keys(bucket)]
         self._doubtful.update(sizes)
+        for id, parts in rows.items():
+            self._note_pieces(id, len(parts) - 1)
+        pending_bytes = self._pending_bytes + sum(sizes.values())
+        pending_bytes -= sum(self._sizes[id] for id in gone)
+        self._space.make_room(max(self._pending_bytes, pending_bytes), sum(sizes.values()))
         self._commit(changed, writes, state, sync=sync)
         self._doubtful.clear()
         self._last_id = last_id
-        self._pending_bytes += sum(sizes.values())
+        self._pending_bytes = pending_bytes
         for id in gone:
-            self._pending_bytes -= self._sizes.pop(id)
+            del self._sizes[id]
+        for id in deleted:
+            self._pieces.pop(id, None)
         self._sizes |= sizes
         self._order.extend(sizes)
         while self._order and self._order[0] < oldest_id:
@@ -190,6 +211,7 @@ class WriteJournal:
         self._gone |= dict(changed)
         for bucket in passed:
             del self._gone[bucket]
+        self._space.keep(pending_bytes)
 
     def load(self, write_ids: Iterable[int]) -> LoadedWrites:
         """Return writes with their payloads, in the order asked; those that do not wait left out.
@@ -208,11 +230,26 @@ class WriteJournal:
         return loaded
 
     def _load(self, id: int) -> QueuedWrite:
-        head, payload = (self._backend.get(key) for key in write_keys(id))
-        if head is None or payload is None:
-            raise CorruptRecord(f"a record of write {id} is missing")
+        head, *payload = (self._row(key) for key in self._keys(id))
         envelope = self._marked(read_envelope(unpack_frame(head, ENVELOPE)))
-        return QueuedWrite(envelope, read_payload(unpack_frame(payload, PAYLOAD), envelope))
+        if len(payload) == 1:
+            frame = unpack_frame(payload[0], PAYLOAD)
+        else:
+            frame = joined_payload(id, [unpack_frame(piece, PIECE).body for piece in payload])
+        return QueuedWrite(envelope, read_payload(frame, envelope))
+
+    def _row(self, key: bytes) -> bytes:
+        row = self._backend.get(key)
+        if row is None:
+            raise CorruptRecord(f"the record {key!r} of a write is missing")
+        return row
+
+    def _keys(self, id: int) -> list[bytes]:
+        return [envelope_key(id), *payload_keys(id, self._pieces.get(id, 1))]
+
+    def _note_pieces(self, id: int, count: int) -> None:
+        if count > 1:
+            self._pieces[id] = count
 
     def _marked(self, envelope: WriteEnvelope) -> WriteEnvelope:
         if envelope.id > self._sent_before or envelope.maybe_sent:
