@@ -14,6 +14,7 @@ from tests.api.storage.damaging import LAST, rows_of
 from tests.api.storage.queue import set_of
 
 from firekeep.exceptions import FirekeepError, StorageError, StorageFull
+from firekeep.storage.backend import Row
 from firekeep.storage.directory import StoreDirectory
 from firekeep.storage.opening import Salvage, open_cache, open_queue
 from firekeep.storage.rocksdb import RocksBackend
@@ -78,6 +79,17 @@ def test_a_commit_after_there_is_space_again_is_stored(backend: RocksBackend) ->
         b"a": NOISE[:1],
         b"b": b"1",
     }
+
+
+def test_a_large_commit_that_finds_no_space_leaves_nothing(backend: RocksBackend) -> None:
+    rows: list[Row] = [(b"%d" % n, NOISE[n : n + 300_000]) for n in range(8)]
+    with no_file_grows_beyond(500_000), pytest.raises(StorageFull):
+        backend.commit([*rows, (b"a", None)])
+    assert rows_of(backend) == {b"a": NOISE[:300_000]}
+
+    backend.commit([*rows, (b"a", None)])
+
+    assert rows_of(backend) == dict(rows)
 
 
 def test_a_sync_heals_too(backend: RocksBackend) -> None:

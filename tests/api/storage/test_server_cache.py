@@ -481,3 +481,55 @@ def test_a_query_that_is_of_no_use_learns_of_nothing() -> None:
 
 TestCaches = CacheMachine.TestCase
 TestCaches.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+class BudgetMachine(CacheMachine):
+    """Compares evicting in the commit that brings too much with evicting once it has been made."""
+
+    BUDGET_BYTES = 12_000
+
+    @initialize()
+    def begin(self) -> None:
+        super().begin()
+        self.cache = opened(self.backend, budget_bytes=self.BUDGET_BYTES)
+        self.slow_backend = MemoryBackend()
+        self.slow = opened(self.slow_backend, budget_bytes=self.BUDGET_BYTES)
+
+    def apply(self, *changes: CacheChange) -> None:
+        report = self.cache.apply(changes)
+        self.slow._budget_bytes = 10 * MIB
+        self.slow.apply(changes)
+        self.slow._budget_bytes = self.BUDGET_BYTES
+        assert self.slow.apply([]) == report
+        self.model = DiskModel()
+        for entry in self.cache.entries():
+            if entry.is_complete and entry.params == DEFAULT:
+                self.model.apply([Complete(entry.path, entry.params)])
+
+    @rule()
+    def reopen(self) -> None:
+        self.active.clear()
+        self.backend, self.slow_backend = self.backend.crashed(), self.slow_backend.crashed()
+        self.cache = ServerCache(self.backend, budget_bytes=self.BUDGET_BYTES)
+        self.slow = ServerCache(self.slow_backend, budget_bytes=self.BUDGET_BYTES)
+        assert self.cache.open(None) == self.slow.open(None)
+
+    @rule()
+    def fail(self) -> None:
+        super().fail()
+        self.slow_backend.is_full = True
+        with pytest.raises(StorageFull):
+            self.slow.apply([Track(ROOT, DEFAULT, True), Assume(at("a"), from_export(7))])
+        self.slow_backend.is_full = False
+
+    @invariant()
+    def they_agree(self) -> None:
+        if not hasattr(self, "slow"):
+            return
+        assert list(self.backend.scan(b"", b"\xff")) == list(self.slow_backend.scan(b"", b"\xff"))
+        assert self.cache.entries() == self.slow.entries()
+        assert self.cache.verify() == []
+
+
+TestBudgets = BudgetMachine.TestCase
+TestBudgets.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

@@ -139,7 +139,9 @@ def test_the_cache_takes_at_most_twice_its_budget_or_what_is_active_and_8_mib(
     backend.close()
 
 
-def in_turn(chance: random.Random, size_bytes: int) -> Iterator[tuple[list[QueuedWrite], list[int]]]:
+def in_turn(
+    chance: random.Random, size_bytes: int
+) -> Iterator[tuple[list[QueuedWrite], list[int]]]:
     """Keep three writes waiting, the oldest of which is answered as the next one comes."""
     for id in range(1, 30):
         yield [set_of(id, text(chance, size_bytes))], [id - 3]

@@ -25,7 +25,9 @@ def path(tmp_path: Path) -> Path:
 
 def large(prefix: bytes, count: int = 300) -> list[Row]:
     """Return rows that together are too much for a log."""
-    return [(b"%b%05d" % (prefix, number), NOISE[number : number + 5000]) for number in range(count)]
+    return [
+        (b"%b%05d" % (prefix, number), NOISE[number : number + 5000]) for number in range(count)
+    ]
 
 
 def rows_of(backend: RocksBackend) -> list[tuple[bytes, bytes]]:
@@ -76,11 +78,13 @@ def test_a_table_is_merged_with_little_of_what_is_there(path: Path) -> None:
     backend = RocksBackend.open(path, role="cache")
     backend.commit(large(b"m", 4000))
     backend.compact()
-    stored = {file["start_key"] for file in backend._database.live_files()}
+    database = backend._database
+    assert database is not None
+    stored = {file["start_key"] for file in database.live_files()}
 
     backend.commit([(b"a", b""), *large(b"n"), *large(b"z"), *((key, b"") for key in stored)])
 
-    files = backend._database.live_files()
+    files = database.live_files()
     for file in files:
         covered = [
             other["size"]

@@ -57,8 +57,10 @@ class RocksBackend:
     """A `Backend` in a directory, which only one at a time can have open for writing.
 
     One commit is one batch and holds the interpreter's lock for some 1.5 µs a row, and 2 ms for
-    each MiB; what need not be atomic is better committed in parts of `BATCH_ROWS`. Syncs,
-    compaction and closing let other threads run; opening, some 15 ms, does not.
+    each MiB; what need not be atomic is better committed in parts of `BATCH_ROWS`. One of more
+    than `LARGE_BYTES` comes as tables, is synced by that, and holds the lock for some 5 ms for each
+    of them and 1 ms more when they are handed over. Syncs, compaction and closing let other threads
+    run; opening, some 15 ms, does not.
 
     When the directory is moved or deleted, RocksDB goes on in files that nobody will find, and makes
     another directory when it needs new ones. Commits and syncs raise a `StorageError` instead.
