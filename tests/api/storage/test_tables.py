@@ -97,8 +97,26 @@ def test_a_table_is_merged_with_little_of_what_is_there(path: Path) -> None:
     backend.close()
 
 
-class Break(Exception):
-    """What a test raises in the middle."""
+def test_however_much_lies_below_there_are_not_many_tables(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tables = tables._write_tables
+    counts: list[int] = []
+
+    def counted(*arguments: object) -> list[str]:
+        written = write_tables(*arguments)  # type: ignore[arg-type]
+        counts.append(len(written))
+        return written
+
+    monkeypatch.setattr(tables, "_write_tables", counted)
+    backend = RocksBackend.open(path, role="cache")
+
+    for _ in range(5):
+        backend.commit(large(b"a", 1500))
+
+    # 7.5 MB, each time above up to four times as much.
+    assert max(counts) <= 8 + 4 * 4
+    backend.close()
 
 
 @pytest.mark.parametrize("step", ["write", "hand over"])
@@ -109,14 +127,16 @@ def test_a_commit_that_breaks_off_leaves_nothing(
     backend.commit([(b"a", b"1")])
     with monkeypatch.context() as patch:
         if step == "write":
-            sync = tables._sync
+            fsync = os.fsync
+            synced: list[int] = []
 
-            def fail(table: Path) -> None:
-                sync(table)
-                if table.name.startswith("1"):
+            def fail(file: int) -> None:
+                fsync(file)
+                synced.append(file)
+                if len(synced) == 2:
                     raise OSError(5, "Input/output error")
 
-            patch.setattr(tables, "_sync", fail)
+            patch.setattr(os, "fsync", fail)
         else:
             patch.setattr(tables, "_write_tables", lambda *_: [str(path / "missing")])
         with pytest.raises(StorageError):

@@ -6,7 +6,7 @@ rocksdict is imported at the first open, so that firekeep works where there is n
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import ModuleType, NoneType
+from types import ModuleType
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -394,14 +394,18 @@ def _checked_bytes(rows: Sequence[Row]) -> int:
     """Return what rows bring; a `TypeError` for what is no bytes."""
     size_bytes = 0
     for key, value in rows:
-        if type(key) is not bytes or type(value) not in (bytes, NoneType):
+        if type(key) is not bytes:
             raise _not_bytes(key, value)
-        size_bytes += len(key) + (0 if value is None else len(value))
+        size_bytes += len(key)
+        if type(value) is bytes:
+            size_bytes += len(value)
+        elif value is not None:
+            raise _not_bytes(key, value)
     return size_bytes
 
 
 def _batch(rows: Sequence[Row]) -> "WriteBatch":
-    batch = _library().WriteBatch(raw_mode=True)
+    batch: WriteBatch = _library().WriteBatch(raw_mode=True)
     for key, value in rows:
         if value is None:
             batch.delete(key)

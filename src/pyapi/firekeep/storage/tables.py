@@ -17,7 +17,8 @@ MIB = 1024 * 1024
 
 _TABLE_BYTES = MIB
 #: RocksDB merges a table with all tables that its range overlaps, and both are on the disk
-#: meanwhile. A table overlaps no more than so much, or so large a part, unless by a single row.
+#: meanwhile. Beyond what lies at its first row, a table overlaps no more than so much, or so large
+#: a part of all.
 _OVERLAP_BYTES = 2 * MIB
 _OVERLAP_SHARE = 1 / 32
 #: What the disk has not seen of a table when it is complete.
@@ -53,28 +54,27 @@ def remove_tables(path: Path) -> None:
 
 
 class _Overlap:
-    """How much of what is there lies in the range of rows that come in ascending order."""
+    """How much of what is there a range reaches, whose rows come in ascending order.
+
+    What lies at its first row does not count: no other range could do with less.
+    """
 
     def __init__(self, database: "Rdict") -> None:
         files = [file for file in database.live_files() if file["level"]]
-        files.sort(key=lambda file: file["start_key"], reverse=True)
-        self._ahead = files
-        self._covering: list[tuple[bytes, int]] = []
-        """The end and the size of each table that the range overlaps."""
-        self.size_bytes = 0
-        self.limit_bytes = max(_OVERLAP_BYTES, sum(f["size"] for f in files) * _OVERLAP_SHARE)
+        starts: list[tuple[bytes, int]] = [(file["start_key"], file["size"]) for file in files]
+        self._ahead = sorted(starts, reverse=True)
+        self._size_bytes = 0
+        self._limit_bytes = max(_OVERLAP_BYTES, sum(size for _, size in starts) * _OVERLAP_SHARE)
 
-    def extend(self, key: bytes) -> None:
-        """Let the range reach to a key."""
-        while self._ahead and self._ahead[-1]["start_key"] <= key:
-            file = self._ahead.pop()
-            self._covering.append((file["end_key"], file["size"]))
-            self.size_bytes += file["size"]
+    def can_extend(self, key: bytes) -> bool:
+        """Return whether the range may reach to a key, and let it do so."""
+        while self._ahead and self._ahead[-1][0] <= key:
+            self._size_bytes += self._ahead.pop()[1]
+        return self._size_bytes <= self._limit_bytes
 
-    def restart(self, key: bytes) -> None:
-        """Let the range begin at a key that it has reached."""
-        self._covering = [(end, size) for end, size in self._covering if end >= key]
-        self.size_bytes = sum(size for _, size in self._covering)
+    def restart(self) -> None:
+        """Let a range begin at the key that was asked for last."""
+        self._size_bytes = 0
 
 
 def _parts(rows: Sequence[Row], overlap: _Overlap) -> Iterator[list[Row]]:
@@ -82,12 +82,11 @@ def _parts(rows: Sequence[Row], overlap: _Overlap) -> Iterator[list[Row]]:
     part: list[Row] = []
     size_bytes = 0
     for key, value in rows:
-        overlap.extend(key)
-        if size_bytes >= _TABLE_BYTES or (part and overlap.size_bytes > overlap.limit_bytes):
-            yield part
+        if not overlap.can_extend(key) or size_bytes >= _TABLE_BYTES:
+            if part:
+                yield part
             part, size_bytes = [], 0
-        if not part:
-            overlap.restart(key)
+            overlap.restart()
         part.append((key, value))
         size_bytes += len(key) + (0 if value is None else len(value))
     yield part
@@ -108,15 +107,14 @@ def _write_tables(path: Path, parts: Iterator[list[Row]], settings: "Options") -
                 del writer[key]
             else:
                 writer[key] = value
-        _sync(table)
-        writer.finish()
+        file = os.open(table, os.O_RDWR)
+        try:
+            # Waiting for the disk here, other threads run meanwhile; in RocksDB they do not.
+            os.fsync(file)
+            writer.finish()
+            # RocksDB tells the system to forget what it has written, as if nobody would read it.
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(file, 0, 0, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(file)
     return tables
-
-
-def _sync(table: Path) -> None:
-    """Wait for the disk here, where other threads run meanwhile, so that RocksDB need not."""
-    file = os.open(table, os.O_RDWR)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
