@@ -283,6 +283,20 @@ def test_what_a_younger_query_shares_with_an_evicted_one_stays() -> None:
     assert cache.verify() == []
 
 
+def test_a_query_for_a_long_text_is_known_after_a_restart() -> None:
+    backend = MemoryBackend()
+    text = "x" * 1_000_000
+    params = DEFAULT.order_by_child("c").equal_to(text)
+    opened(backend).apply(synced("a", {"b": {"c": text}}, params))
+
+    again = ServerCache(backend.crashed(), budget_bytes=10 * MIB)
+    again.open(None)
+
+    assert again.load(at("a"), params).is_complete
+    assert value(again, "a", params) == {"b": {"c": text}}
+    assert again.verify() == []
+
+
 def test_children_that_leave_a_window_are_dropped() -> None:
     cache = opened()
     cache.apply(synced("a", {"m1": "x" * 100, "m2": "x" * 100}, LAST_TWO))
@@ -334,6 +348,17 @@ def test_ten_thousand_small_queries_are_evicted_in_their_order() -> None:
 
     assert kept == names[-len(kept) :]
     assert cache.verify() == []
+
+
+def test_a_user_of_whom_nothing_was_stored_at_first_is_told_from_others_later() -> None:
+    backend = MemoryBackend()
+    for user, said in (("ada", 1), ("bob", 2)):
+        cache = opened(backend, user)
+        cache.apply([Track(at("a"), DEFAULT, True)])
+        cache.apply(synced("a", said))
+
+    assert [value(opened(backend, user), "a") for user in ("ada", "bob", None)] == [1, 2, None]
+    assert [entry.owner for entry in cache.entries()] == ["bob", "ada"]
 
 
 def test_each_user_sees_their_own_data_and_all_share_the_budget() -> None:

@@ -388,7 +388,9 @@ class ServerCache:
                 evicted = self._evict(int(self._budget_bytes * _KEPT_SHARE))
                 self._settle_rows()
             freed_bytes = before_bytes - self._bytes_after
-            self._staging.commit()
+            if self._staging.is_changed:
+                self._staging.commit()
+                self._new_owners.clear()
         except StorageFull:
             self._give_up()
             if is_eviction:
@@ -398,7 +400,6 @@ class ServerCache:
         except BaseException:
             self._give_up()
             raise
-        self._new_owners.clear()
         self._clear_staged()
         return self._report(evicted, freed_bytes)
 
@@ -493,7 +494,7 @@ class ServerCache:
         return sorted(found, key=lambda stored: stored.last_use)
 
     def _rows(self, kind: bytes) -> Iterable[tuple[bytes, bytes]]:
-        return self._backend.scan(kind, range_end(kind))
+        return self._staging.scan(kind, range_end(kind))
 
 
 def _identity(query: TrackedQuery) -> tuple[int, Path, QueryParams]:

@@ -107,14 +107,28 @@ def _write_tables(path: Path, parts: Iterator[list[Row]], settings: "Options") -
                 del writer[key]
             else:
                 writer[key] = value
-        file = os.open(table, os.O_RDWR)
+        _sync(table)
+        writer.finish()
+        _call_back(table)
+    return tables
+
+
+def _sync(table: Path) -> None:
+    """Wait for the disk here, where other threads run meanwhile; in RocksDB they do not."""
+    if os.name != "posix":
+        return  # only who may write a file can sync it, and RocksDB shares that with nobody
+    file = os.open(table, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _call_back(table: Path) -> None:
+    """Have what was written in memory again: RocksDB has told the system to forget it."""
+    if hasattr(os, "posix_fadvise"):
+        file = os.open(table, os.O_RDONLY)
         try:
-            # Waiting for the disk here, other threads run meanwhile; in RocksDB they do not.
-            os.fsync(file)
-            writer.finish()
-            # RocksDB tells the system to forget what it has written, as if nobody would read it.
-            if hasattr(os, "posix_fadvise"):
-                os.posix_fadvise(file, 0, 0, os.POSIX_FADV_WILLNEED)
+            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_WILLNEED)
         finally:
             os.close(file)
-    return tables
