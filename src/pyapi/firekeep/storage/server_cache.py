@@ -21,6 +21,7 @@ from firekeep.storage.cache_rows import (
     tracked_key,
     tracked_row,
 )
+from firekeep.storage.claims import claimed_places, is_known
 from firekeep.storage.held_children import HeldChildren
 from firekeep.storage.staging import FIRST, LAST, Staging
 from firekeep.storage.tree_rows import TreeRows
@@ -159,7 +160,7 @@ class ServerCache:
         own = self._queries.find(self._owner, path, params)
         if own is not None and own.is_complete and not own.is_default:
             return CachedQuery(self._tree.load_children(path, self._held.of(own)), True, True)
-        if self._is_known(self._owner, path):
+        if is_known(self._queries, self._held, self._owner, path):
             return CachedQuery(self._tree.load(path), True, False)
         keys = set(self._queries.complete_children(self._owner, path))
         for query in self._queries.at(self._owner, path):
@@ -262,7 +263,7 @@ class ServerCache:
     def _use(self, query: TrackedQuery) -> None:
         if query.is_default and not query.is_complete:
             # What it shows is known as part of something else, and stays when that goes.
-            query.is_complete = self._is_known(query.owner, query.path)
+            query.is_complete = is_known(self._queries, self._held, query.owner, query.path)
         self._queries.use(query)
         self._touch(query)
 
@@ -337,37 +338,9 @@ class ServerCache:
         """Drop what lies at the places that were left and that nothing else claims."""
         left, self._left = self._left, []
         for owner, path in dict.fromkeys(left):
-            kept = self._claims(owner, path)
+            kept = claimed_places(self._queries, self._held, owner, path)
             if kept is not None:
                 self._tree_of(owner).keep_only(path, kept)
-
-    def _claims(self, owner: int, path: Path) -> list[Path] | None:
-        """Return the places at and below a path that are claimed, none inside another.
-
-        None if the path is claimed as a whole.
-        """
-        if self._is_known(owner, path):
-            return None
-        claims: set[Path] = set()
-        for query in self._queries.below(owner, path):
-            if not query.is_complete:
-                continue
-            if query.is_default:
-                claims.add(query.path)
-            else:
-                claims.update(query.path.child(Path.from_keys([k])) for k in self._held.of(query))
-        return [place for place in sorted(claims) if not _is_inside_any(place, claims)]
-
-    def _is_known(self, owner: int, path: Path) -> bool:
-        """Return whether all at a path is, as a whole or as part of a child that a window holds."""
-        if self._queries.is_covered(owner, path):
-            return True
-        place, key = path.parent, path.keys[-1] if path else ""
-        while place is not None:
-            if self._held.is_held(owner, place, key):
-                return True
-            place, key = place.parent, place.keys[-1] if place else ""
-        return False
 
     def _tree_of(self, owner: int) -> TreeRows:
         tree = self._trees.get(owner)
@@ -499,12 +472,3 @@ class ServerCache:
 
 def _identity(query: TrackedQuery) -> tuple[int, Path, QueryParams]:
     return query.owner, query.path, query.params
-
-
-def _is_inside_any(place: Path, claims: set[Path]) -> bool:
-    above = place.parent
-    while above is not None:
-        if above in claims:
-            return True
-        above = above.parent
-    return False
