@@ -43,6 +43,14 @@ def set_of(write_id: int, value: Any, path: str = "a") -> QueuedWrite:
     return QueuedWrite(envelope, (from_export(value),))
 
 
+def update_of(write_id: int, places: Sequence[str], value: Any) -> QueuedWrite:
+    """Return a write that puts one value at many places."""
+    write = set_of(write_id, value)
+    children = tuple(Path.parse(place) for place in places)
+    envelope = write.envelope._replace(kind="update", children=children)
+    return QueuedWrite(envelope, write.nodes * len(children))
+
+
 def sent(write: QueuedWrite, maybe_sent: bool = True) -> QueuedWrite:
     return QueuedWrite(write.envelope._replace(maybe_sent=maybe_sent), write.nodes)
 

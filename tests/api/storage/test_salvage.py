@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tests.api.storage.queue import set_of
+from tests.api.storage.queue import set_of, update_of
 
 from firekeep.storage.frame import unpack_frame
 from firekeep.storage.memory import MemoryBackend
@@ -24,7 +24,9 @@ BLOCK_HEAD_BYTES = 7
 
 
 def write(id: int) -> QueuedWrite:
-    """Return a write; each hundredth is longer than a block of a log, and one is in pieces."""
+    """Return a write; each hundredth is longer than a block of a log, two are in many rows."""
+    if id == 80:
+        return update_of(id, [f"{n:04}" + "x" * 700 for n in range(800)], id)
     length = 600_000 if id == 120 else 70_000 if id % 100 == 0 else id % 90
     text = f"{id}:" + "x" * length
     return set_of(id, 0)._replace(nodes=(from_scalar(text),))

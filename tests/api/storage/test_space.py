@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.api.storage.disk_use import DiskUse
-from tests.api.storage.queue import set_of
+from tests.api.storage.queue import set_of, update_of
 
 from firekeep.exceptions import StorageFull
 from firekeep.storage.memory import MemoryBackend
@@ -175,9 +175,27 @@ def in_any_order(
     yield [], waiting
 
 
+def to_many_places(
+    chance: random.Random, size_bytes: int
+) -> Iterator[tuple[list[QueuedWrite], list[int]]]:
+    """Add updates whose paths take that much, and answer them in any order."""
+    for added, gone in in_any_order(chance, 2):
+        sizes = [chance.choice([10, size_bytes // 2, size_bytes]) for _ in added]
+        updates = [
+            update_of(
+                write.envelope.id,
+                [f"{n:05}" + chance.randbytes(345).hex() for n in range(size // 700)],
+                1,
+            )
+            for write, size in zip(added, sizes, strict=True)
+        ]
+        yield updates, gone
+
+
 @pytest.mark.parametrize(
     ("order", "size_bytes"),
     [
+        (to_many_places, 8_000_000),
         (in_turn, 400),
         (in_turn, 2_000_000),
         (in_turn, 6_000_000),

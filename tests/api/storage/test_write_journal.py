@@ -6,17 +6,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from tests.api.storage.queue import ids, queued_writes, sent, set_of
+from tests.api.storage.queue import ids, queued_writes, sent, set_of, update_of
 
 from firekeep.exceptions import CorruptRecord, InvalidValue, StorageError, StorageFull
 from firekeep.storage.backend import Row
 from firekeep.storage.memory import MemoryBackend
 from firekeep.storage.pieces import PIECE_BYTES
-from firekeep.storage.queue_rows import STATE_KEY, envelope_key, payload_keys
+from firekeep.storage.queue_rows import STATE_KEY, RowCounts, write_keys
 from firekeep.storage.write_journal import WriteJournal
 from firekeep_core.operation.queued_write import QueuedWrite
 from firekeep_core.snap.node import EMPTY, from_scalar
 from firekeep_core.snap.path import Path
+
+ONE_EACH = RowCounts(1, 1)
 
 
 def opened(backend: MemoryBackend) -> WriteJournal:
@@ -205,7 +207,7 @@ def test_opening_reads_no_payload() -> None:
     backend = MemoryBackend()
     opened(backend).append([set_of(1, 1), set_of(2, 2)], sync=True)
     for write_id in (1, 2):
-        backend.damage(payload_keys(write_id, 1)[0])
+        backend.damage(write_keys(write_id, ONE_EACH)[1])
 
     assert [entry.id for entry in WriteJournal(backend).open()] == [1, 2]
 
@@ -214,7 +216,7 @@ def test_a_damaged_payload_is_told_and_the_others_are_read() -> None:
     backend = MemoryBackend()
     journal = opened(backend)
     journal.append([set_of(id, id) for id in (1, 2, 3)], sync=True)
-    backend.damage(payload_keys(2, 1)[0])
+    backend.damage(write_keys(2, ONE_EACH)[1])
 
     loaded = journal.load([1, 2, 3])
 
@@ -222,7 +224,7 @@ def test_a_damaged_payload_is_told_and_the_others_are_read() -> None:
     assert loaded.unreadable == [2]
 
 
-@pytest.mark.parametrize("key", [STATE_KEY, envelope_key(1)])
+@pytest.mark.parametrize("key", [STATE_KEY, write_keys(1, ONE_EACH)[0]])
 def test_a_damaged_record_ends_the_opening(key: bytes) -> None:
     backend = MemoryBackend()
     opened(backend).append([set_of(1, 1)], sync=True)
@@ -342,7 +344,7 @@ def test_an_append_that_failed_and_is_not_made_again_leaves_nothing() -> None:
     journal.append([set_of(2, 2), set_of(3, 3)], sync=True)
 
     assert [entry.id for entry in WriteJournal(backend).open()] == [2, 3]
-    assert backend.get(payload_keys(1, 1)[0]) is None
+    assert backend.get(write_keys(1, ONE_EACH)[1]) is None
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -384,15 +386,57 @@ def test_a_long_payload_comes_back_and_goes_as_any_other(length: int) -> None:
     assert (again.pending_bytes, list(backend.scan(b"h", b"q"))) == (0, [])
 
 
+def update_with(envelope_bytes: int) -> QueuedWrite:
+    """Return an update whose envelope takes about so much."""
+    return update_of(2, [f"{n:05}" + "x" * 691 for n in range(envelope_bytes // 700)], 1)
+
+
+@pytest.mark.parametrize(
+    "envelope_bytes", [PIECE_BYTES - 1400, PIECE_BYTES, PIECE_BYTES + 1400, 10**6]
+)
+def test_an_update_of_very_many_places_comes_back_and_goes_as_any_other(
+    envelope_bytes: int,
+) -> None:
+    backend = MemoryBackend()
+    journal = opened(backend)
+    writes = [set_of(1, 1), update_with(envelope_bytes), set_of(3, "x" * 10**6)]
+
+    journal.append(writes, sync=True)
+
+    stored = list(backend.scan(b"h", b"q"))
+    assert journal.pending_bytes == sum(len(key) + len(row) for key, row in stored)
+    assert max(len(row) for _, row in stored) < PIECE_BYTES + 100
+    again = WriteJournal(backend)
+    assert again.open() == [write.envelope for write in writes]
+    for each in (journal, again):
+        assert each.load([1, 2, 3]).writes == writes
+        assert each.pending_bytes == journal.pending_bytes
+    again.remove([2])
+    assert [key for key, _ in backend.scan(b"h", b"i")] == [b"h" + n.to_bytes(8) for n in (1, 3)]
+    again.remove([1, 3])
+    assert (again.pending_bytes, list(backend.scan(b"h", b"q"))) == (0, [])
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3])
+def test_an_update_that_lacks_a_part_of_its_places_is_damage(missing: int) -> None:
+    backend = MemoryBackend()
+    opened(backend).append([set_of(1, 1), update_with(10**6), set_of(3, 3)], sync=True)
+
+    backend.commit([(write_keys(2, RowCounts(4, 1))[missing], None)])
+
+    with pytest.raises(CorruptRecord):
+        WriteJournal(backend).open()
+
+
 def test_a_damaged_piece_of_a_payload_is_told() -> None:
     backend = MemoryBackend()
     journal = opened(backend)
     journal.append([set_of(1, "x" * 10**6), set_of(2, 2)], sync=True)
 
-    backend.damage(payload_keys(1, 4)[2])
+    backend.damage(write_keys(1, RowCounts(1, 4))[3])
     assert journal.load([1, 2]).unreadable == [1]
 
-    backend.commit([(payload_keys(1, 4)[2], None)])
+    backend.commit([(write_keys(1, RowCounts(1, 4))[3], None)])
     assert journal.load([1, 2]).unreadable == [1]
     assert ids(journal.load([1, 2]).writes) == [2]
 
@@ -406,7 +450,7 @@ def test_a_long_append_that_failed_and_is_not_made_again_leaves_nothing() -> Non
 
     journal.append([set_of(2, 2)], sync=True)
 
-    assert [key for key, _ in backend.scan(b"p", b"q")] == payload_keys(2, 1)
+    assert [key for key, _ in backend.scan(b"p", b"q")] == write_keys(2, ONE_EACH)[1:]
 
 
 class Counting(MemoryBackend):

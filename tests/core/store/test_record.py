@@ -19,6 +19,7 @@ from firekeep_core.snap.path import Path
 from firekeep_core.snap.value import export, from_export
 from firekeep_core.snap.word import collect, statistics
 from firekeep_core.store.record import (
+    FORM_PIECES,
     SEAL_BYTES,
     decode_fields,
     decode_node,
@@ -394,9 +395,17 @@ def test_a_record_of_another_row_is_refused(key: bytes, other: bytes) -> None:
 
 
 def test_a_record_of_a_later_version_says_so() -> None:
-    record = b"\x02" + crc32(b"body", crc32(b"key", 2)).to_bytes(4, "big") + b"body"
+    record = b"\x03" + crc32(b"body", crc32(b"key", 3)).to_bytes(4, "big") + b"body"
 
-    with pytest.raises(CorruptRecord, match="form 2 of a newer firekeep"):
+    with pytest.raises(CorruptRecord, match="form 3 of a newer firekeep"):
+        unseal(b"key", record)
+
+
+def test_a_record_of_a_form_that_belongs_elsewhere_is_refused() -> None:
+    record = seal(b"key", b"body", FORM_PIECES)
+
+    assert unseal(b"key", record, FORM_PIECES) == b"body"
+    with pytest.raises(CorruptRecord, match="form 2, where form 1 is read"):
         unseal(b"key", record)
 
 

@@ -107,7 +107,7 @@ def unseal(bytes key not None, bytes record not None, int form=FORM_WHOLE) -> by
     """Return the body of a record.
 
     Raises CorruptRecord, which names the key, for a record of another row, for any change of
-    its bytes, and for another form, of which a later version may know more.
+    its bytes, and for another form, be it one that belongs elsewhere or a newer firekeep's.
     """
     if len(record) < SEAL_BYTES:
         raise CorruptRecord(f"the record at {key!r:.200} is cut off after {len(record)} bytes")
@@ -116,9 +116,9 @@ def unseal(bytes key not None, bytes record not None, int form=FORM_WHOLE) -> by
     if checksum(found, key, body) != int.from_bytes(record[1:SEAL_BYTES], "big"):
         raise CorruptRecord(f"the record at {key!r:.200} is damaged: its checksum does not match")
     if found != form:
+        of_whom = "" if found <= FORM_PIECES else " of a newer firekeep"
         raise CorruptRecord(
-            f"the record at {key!r:.200} has form {found} of a newer firekeep; this one"
-            f" reads form {form} there"
+            f"the record at {key!r:.200} has form {found}{of_whom}, where form {form} is read"
         )
     return body
 

@@ -4,12 +4,12 @@
 
     0           the state                       h <id>   a write without its payload
     1 <bucket>  which ids have gone             p <id>   its payload
-    y <bucket>  the same once more              p <id> <number>, where that is long: a piece of it
-    z           the state once more
+    y <bucket>  the same once more              h, p <id> <number>   more of either, where
+    z           the state once more                                  that is long
 
-Ids and buckets are 8 bytes, numbers of pieces 4, big-endian, so that 9 comes before 10. Each value
-is a frame with these as its key, and can be read without its row. What says that a write has gone is written twice,
-before and after all others: no single damage to a file takes both.
+Ids and buckets are 8 bytes, numbers 4, big-endian, so that 9 comes before 10. Each value is a frame
+with these as its key, and can be read without its row. What says that a write has gone is written
+twice, before and after all others: no single damage to a file takes both.
 """
 
 import struct
@@ -31,31 +31,32 @@ __all__ = [
     "ENVELOPES",
     "GONE",
     "GONE_BUCKETS",
+    "MORE_OF_ENVELOPE",
+    "MORE_OF_PAYLOAD",
     "PAYLOAD",
-    "PIECE",
     "STATE",
     "STATE_KEY",
     "Gone",
     "QueueState",
-    "envelope_key",
+    "RowCounts",
     "fresh_rows",
     "gone_keys",
     "gone_rows",
-    "joined_payload",
+    "joined",
+    "more_of",
     "number_of",
-    "payload_keys",
-    "piece_of",
-    "pieces_of",
     "read_envelope",
     "read_gone",
     "read_payload",
     "read_state",
+    "row_counts",
     "rows_bytes",
     "state_rows",
+    "write_keys",
     "write_rows",
 ]
 
-ENVELOPE, PAYLOAD, STATE, GONE, PIECE = 1, 2, 3, 4, 5
+ENVELOPE, PAYLOAD, STATE, GONE, MORE_OF_ENVELOPE, MORE_OF_PAYLOAD = 1, 2, 3, 4, 5, 6
 """The kinds of frames."""
 
 BUCKET_IDS = 512
@@ -68,12 +69,11 @@ ENVELOPES = (b"h", b"i")
 """Between which the rows lie that have a write without its payload."""
 
 _NUMBER = struct.Struct(">Q")
-_PIECE_NUMBER = struct.Struct(">QI")
+_MORE_NUMBER = struct.Struct(">QI")
 _STATE = struct.Struct(">QQQQQ")
 _ENVELOPE = struct.Struct(">qqqBHIII")
-_PAYLOAD_BYTES_AT = _ENVELOPE.size - 4
 _LENGTH = struct.Struct(">I")
-_IS_UPDATE, _HAS_OWNER, _HAS_INCREMENT, _MAYBE_SENT = 1, 2, 4, 8
+_IS_UPDATE, _HAS_OWNER, _HAS_INCREMENT, _MAYBE_SENT, _IS_LONG = 1, 2, 4, 8, 16
 
 
 class QueueState(NamedTuple):
@@ -99,6 +99,14 @@ class Gone(NamedTuple):
     """Bit i stands for the id ``bucket * BUCKET_IDS + i``."""
 
 
+class RowCounts(NamedTuple):
+    """In how many rows a write stands; one each as a rule."""
+
+    envelope: int
+    """Those without its payload."""
+    payload: int
+
+
 def state_rows(state: QueueState) -> tuple[tuple[bytes, bytes], tuple[bytes, bytes]]:
     """Return the first and the last row of a batch."""
     frame = pack_frame(STATE, _NUMBER.pack(0), _STATE.pack(*state))
@@ -119,35 +127,25 @@ def gone_keys(bucket: int) -> tuple[bytes, bytes]:
 
 
 def write_rows(write: QueuedWrite) -> list[tuple[bytes, bytes]]:
-    """Return the rows of a write: the one without its payload, and those of its payload."""
+    """Return the rows of a write: those without its payload, and those of its payload."""
     envelope, nodes = write
-    number = _NUMBER.pack(envelope.id)
     payload: list[bytes] = []
     for node in nodes:
         encoded = encode_node(node)
         payload += (_LENGTH.pack(len(encoded)), encoded)
     body = b"".join(payload)
-    head = pack_frame(ENVELOPE, number, _envelope_bytes(envelope, len(body)))
-    rows = [(envelope_key(envelope.id), head)]
-    keys = payload_keys(envelope.id, _piece_count(len(body)))
-    if len(keys) == 1:
-        return [*rows, (keys[0], pack_frame(PAYLOAD, number, body))]
-    for index, key in enumerate(keys):
-        part = body[index * PIECE_BYTES : (index + 1) * PIECE_BYTES]
-        rows.append((key, pack_frame(PIECE, _PIECE_NUMBER.pack(envelope.id, index), part)))
-    return rows
+    head = _envelope_bytes(envelope, len(body))
+    keys = write_keys(envelope.id, RowCounts(_row_count(len(head)), _row_count(len(body))))
+    frames = [
+        *_frames(ENVELOPE, MORE_OF_ENVELOPE, envelope.id, head),
+        *_frames(PAYLOAD, MORE_OF_PAYLOAD, envelope.id, body),
+    ]
+    return list(zip(keys, frames, strict=True))
 
 
-def envelope_key(write_id: int) -> bytes:
-    """Return the key of the row that has a write without its payload."""
-    return b"h" + _NUMBER.pack(write_id)
-
-
-def payload_keys(write_id: int, pieces: int) -> list[bytes]:
-    """Return the keys of the rows that have a payload; one piece is the whole."""
-    if pieces == 1:
-        return [b"p" + _NUMBER.pack(write_id)]
-    return [b"p" + _PIECE_NUMBER.pack(write_id, index) for index in range(pieces)]
+def write_keys(write_id: int, counts: RowCounts) -> list[bytes]:
+    """Return the keys of those rows."""
+    return [*_keys(b"h", write_id, counts.envelope), *_keys(b"p", write_id, counts.payload)]
 
 
 def fresh_rows(writes: Sequence[QueuedWrite], next_id: int) -> Iterator[tuple[bytes, bytes]]:
@@ -179,7 +177,7 @@ def read_envelope(frame: Frame) -> WriteEnvelope:
         created_ms, server_ms, size_bytes, flags, owner_bytes, path_size, count, _ = (
             _ENVELOPE.unpack_from(body)
         )
-        at = _ENVELOPE.size
+        at = _ENVELOPE.size + (_LENGTH.size if flags & _IS_LONG else 0)
         owner = None
         if flags & _HAS_OWNER:
             owner = body[at : at + owner_bytes].decode("utf-8", "surrogatepass")
@@ -206,30 +204,45 @@ def read_envelope(frame: Frame) -> WriteEnvelope:
     )
 
 
-def rows_bytes(frame: Frame) -> int:
-    """Return what the rows of a write take, keys included, by its record without the payload."""
-    keys = [envelope_key(number_of(frame)), *payload_keys(number_of(frame), pieces_of(frame))]
-    # The key of a frame is that of its row, but for the first byte.
-    in_keys_and_heads = sum(2 * len(key) - 1 + FRAME_BYTES for key in keys)
-    return in_keys_and_heads + len(frame.body) + _payload_bytes(frame)
+def row_counts(first: Frame) -> RowCounts:
+    """Return in how many rows a write stands, by the first of them."""
+    try:
+        *_, flags, _, _, _, payload_bytes = _ENVELOPE.unpack_from(first.body)
+        count = 1
+        if flags & _IS_LONG:
+            (count,) = _LENGTH.unpack_from(first.body, _ENVELOPE.size)
+    except struct.error as error:
+        raise CorruptRecord(f"the record of write {number_of(first)} is cut off") from error
+    return RowCounts(max(1, count), _row_count(payload_bytes))
 
 
-def pieces_of(frame: Frame) -> int:
-    """Return in how many pieces a write's payload is, by its record without it."""
-    return _piece_count(_payload_bytes(frame))
+def joined(frames: Sequence[Frame]) -> Frame:
+    """Return what stands in several rows as if it were in one.
+
+    Raises:
+        CorruptRecord: they are not all that there is from the first on, one after the other.
+    """
+    first, *more = frames
+    for index, frame in enumerate(more, 1):
+        if more_of(frame) != (number_of(first), index):
+            raise CorruptRecord(f"a part of the record of write {number_of(first)} is missing")
+    return first._replace(body=b"".join(frame.body for frame in frames)) if more else first
 
 
-def piece_of(frame: Frame) -> tuple[int, int]:
-    """Return the id of a write, and which piece of its payload a frame holds."""
-    if len(frame.key) != _PIECE_NUMBER.size:
+def more_of(frame: Frame) -> tuple[int, int]:
+    """Return the id of a write, and which row after the first one a frame is from."""
+    if len(frame.key) != _MORE_NUMBER.size:
         raise CorruptRecord(f"a record of the queue has the key {frame.key!r:.80}")
-    write_id, index = _PIECE_NUMBER.unpack(frame.key)
+    write_id, index = _MORE_NUMBER.unpack(frame.key)
     return write_id, index
 
 
-def joined_payload(write_id: int, pieces: Sequence[bytes]) -> Frame:
-    """Return the payload whose pieces these are, all of them and in order."""
-    return Frame(PAYLOAD, _NUMBER.pack(write_id), b"".join(pieces))
+def rows_bytes(frame: Frame) -> int:
+    """Return what the rows of a write take, keys included, by all of it without the payload."""
+    keys = write_keys(number_of(frame), row_counts(frame))
+    payload_bytes = int(_ENVELOPE.unpack_from(frame.body)[-1])
+    # The key of a frame is that of its row, but for the first byte.
+    return sum(2 * len(key) - 1 + FRAME_BYTES for key in keys) + len(frame.body) + payload_bytes
 
 
 def read_payload(frame: Frame, envelope: WriteEnvelope) -> tuple[Node, ...]:
@@ -253,36 +266,41 @@ def _envelope_bytes(envelope: WriteEnvelope, payload_bytes: int) -> bytes:
     if envelope.maybe_sent:
         flags |= _MAYBE_SENT
     path = path_bytes(envelope.path)
-    parts = [
-        _ENVELOPE.pack(
-            envelope.created_ms,
-            envelope.server_ms,
-            envelope.size_bytes,
-            flags,
-            len(owner),
-            len(path),
-            len(envelope.children),
-            payload_bytes,
-        ),
-        owner,
-        path,
-    ]
+    parts = [owner, path]
     for child in envelope.children:
         encoded = path_bytes(child)
         parts += (_LENGTH.pack(len(encoded)), encoded)
-    return b"".join(parts)
+    rest = b"".join(parts)
+    if _ENVELOPE.size + len(rest) > PIECE_BYTES:
+        flags |= _IS_LONG
+        rest = _LENGTH.pack(_row_count(_ENVELOPE.size + _LENGTH.size + len(rest))) + rest
+    head = _ENVELOPE.pack(
+        envelope.created_ms,
+        envelope.server_ms,
+        envelope.size_bytes,
+        flags,
+        len(owner),
+        len(path),
+        len(envelope.children),
+        payload_bytes,
+    )
+    return head + rest
 
 
-def _payload_bytes(frame: Frame) -> int:
-    try:
-        (length,) = _LENGTH.unpack_from(frame.body, _PAYLOAD_BYTES_AT)
-    except struct.error as error:
-        raise CorruptRecord(f"the record of write {number_of(frame)} is cut off") from error
-    return int(length)
+def _row_count(size_bytes: int) -> int:
+    return max(1, -(-size_bytes // PIECE_BYTES))
 
 
-def _piece_count(payload_bytes: int) -> int:
-    return max(1, -(-payload_bytes // PIECE_BYTES))
+def _keys(letter: bytes, write_id: int, count: int) -> list[bytes]:
+    more = [letter + _MORE_NUMBER.pack(write_id, index) for index in range(1, count)]
+    return [letter + _NUMBER.pack(write_id), *more]
+
+
+def _frames(kind: int, kind_of_more: int, write_id: int, body: bytes) -> Iterator[bytes]:
+    yield pack_frame(kind, _NUMBER.pack(write_id), body[:PIECE_BYTES])
+    for index in range(1, _row_count(len(body))):
+        part = body[index * PIECE_BYTES : (index + 1) * PIECE_BYTES]
+        yield pack_frame(kind_of_more, _MORE_NUMBER.pack(write_id, index), part)
 
 
 def _parts(frame: Frame, at: int) -> Iterator[bytes]:

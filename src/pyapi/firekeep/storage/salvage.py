@@ -14,19 +14,20 @@ from firekeep.storage.queue_rows import (
     BUCKET_IDS,
     ENVELOPE,
     GONE,
+    MORE_OF_ENVELOPE,
+    MORE_OF_PAYLOAD,
     PAYLOAD,
-    PIECE,
     STATE,
     QueueState,
     fresh_rows,
-    joined_payload,
+    joined,
+    more_of,
     number_of,
-    piece_of,
-    pieces_of,
     read_envelope,
     read_gone,
     read_payload,
     read_state,
+    row_counts,
 )
 from firekeep_core.operation.queued_write import QueuedWrite
 
@@ -99,9 +100,9 @@ class _Found:
         self._newest: QueueState | None = None
         self._oldest_id = 0
         self._gone: dict[int, int] = {}
-        self._envelopes: dict[int, Frame] = {}
-        self._payloads: dict[int, Frame] = {}
-        self._pieces: dict[int, dict[int, bytes]] = {}
+        self._envelopes: dict[int, dict[int, Frame]] = {}
+        """By id, and by the row in which they stand: 0 is the first."""
+        self._payloads: dict[int, dict[int, Frame]] = {}
 
     def add(self, frame: Frame) -> None:
         """Take a record; one of an unknown kind, or whose body is none of ours, says nothing."""
@@ -114,18 +115,19 @@ class _Found:
             elif frame.kind == GONE:
                 bucket, bits = read_gone(frame)
                 self._gone[bucket] = self._gone.get(bucket, 0) | bits
-            elif frame.kind == ENVELOPE:
-                self._envelopes.setdefault(number_of(frame), frame)
-            elif frame.kind == PAYLOAD:
-                self._payloads.setdefault(number_of(frame), frame)
-            elif frame.kind == PIECE:
-                write_id, index = piece_of(frame)
-                self._pieces.setdefault(write_id, {}).setdefault(index, frame.body)
+            elif frame.kind in (ENVELOPE, PAYLOAD):
+                self._of(frame).setdefault(number_of(frame), {}).setdefault(0, frame)
+            elif frame.kind in (MORE_OF_ENVELOPE, MORE_OF_PAYLOAD):
+                write_id, index = more_of(frame)
+                self._of(frame).setdefault(write_id, {}).setdefault(index, frame)
         except CorruptRecord:
             pass
 
+    def _of(self, frame: Frame) -> dict[int, dict[int, Frame]]:
+        return self._envelopes if frame.kind in (ENVELOPE, MORE_OF_ENVELOPE) else self._payloads
+
     def result(self) -> SalvagedQueue:
-        ids = self._envelopes.keys() | self._payloads.keys() | self._pieces.keys()
+        ids = self._envelopes.keys() | self._payloads.keys()
         waiting = sorted(id for id in ids if not self._is_gone(id))
         writes = [write for write in map(self._write, waiting) if write is not None]
         lost = len(waiting) - len(writes)
@@ -141,23 +143,12 @@ class _Found:
         return id < self._oldest_id or self._gone.get(bucket, 0) >> bit & 1 == 1
 
     def _write(self, id: int) -> QueuedWrite | None:
-        head = self._envelopes.get(id)
-        if head is None:
-            return None
+        heads, payloads = self._envelopes.get(id, {}), self._payloads.get(id, {})
         try:
-            payload = self._payload(id, pieces_of(head))
-            if payload is None:
-                return None
-            envelope = read_envelope(head)
+            counts = row_counts(heads[0])
+            envelope = read_envelope(joined([heads[n] for n in range(counts.envelope)]))
+            payload = joined([payloads[n] for n in range(counts.payload)])
             nodes = read_payload(payload, envelope)
-        except CorruptRecord:
+        except (KeyError, CorruptRecord):
             return None
         return QueuedWrite(envelope._replace(maybe_sent=True), nodes)
-
-    def _payload(self, id: int, pieces: int) -> Frame | None:
-        if pieces == 1:
-            return self._payloads.get(id)
-        found = self._pieces.get(id, {})
-        if any(index not in found for index in range(pieces)):
-            return None
-        return joined_payload(id, [found[index] for index in range(pieces)])

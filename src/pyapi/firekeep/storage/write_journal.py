@@ -2,41 +2,45 @@
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from firekeep.exceptions import CorruptRecord
 from firekeep.storage.backend import Backend, Row
-from firekeep.storage.frame import unpack_frame
+from firekeep.storage.frame import Frame, unpack_frame
 from firekeep.storage.queue_rows import (
     BUCKET_IDS,
     ENVELOPE,
     ENVELOPES,
     GONE,
     GONE_BUCKETS,
+    MORE_OF_ENVELOPE,
+    MORE_OF_PAYLOAD,
     PAYLOAD,
-    PIECE,
     STATE,
     STATE_KEY,
     Gone,
     QueueState,
-    envelope_key,
+    RowCounts,
     gone_keys,
     gone_rows,
-    joined_payload,
-    payload_keys,
-    pieces_of,
+    joined,
     read_envelope,
     read_gone,
     read_payload,
     read_state,
+    row_counts,
     rows_bytes,
     state_rows,
+    write_keys,
     write_rows,
 )
 from firekeep.storage.space import SpaceKeeper
 from firekeep_core.operation.queued_write import QueuedWrite, WriteEnvelope
 
 __all__ = ["LoadedWrites", "WriteJournal"]
+
+_ONE_EACH = RowCounts(1, 1)
 
 
 class LoadedWrites(NamedTuple):
@@ -71,8 +75,8 @@ class WriteJournal:
         """The highest id that has been stored; a later write has a higher one."""
         self._sizes: dict[int, int] = {}
         """What the rows of each write that waits take."""
-        self._pieces: dict[int, int] = {}
-        """How many pieces a payload is in, of those that are."""
+        self._counts: dict[int, RowCounts] = {}
+        """In how many rows a write stands, of those with more than the two."""
         self._order: deque[int] = deque()
         """Ids that wait, ascending, and among them some that have gone meanwhile."""
         self._gone: dict[int, int] = {}
@@ -91,11 +95,15 @@ class WriteJournal:
         self._read_state()
         self._sent_before = self._state.sent_through
         envelopes: list[WriteEnvelope] = []
-        for _, value in self._backend.scan(*ENVELOPES):
-            frame = unpack_frame(value, ENVELOPE)
+        rows = self._backend.scan(*ENVELOPES)
+        for _, value in rows:
+            first = unpack_frame(value, ENVELOPE)
+            counts = row_counts(first)
+            more = [value for _, value in islice(rows, counts.envelope - 1)]
+            frame = _joined(counts.envelope, MORE_OF_ENVELOPE, first, more)
             envelopes.append(self._marked(read_envelope(frame)))
             self._sizes[envelopes[-1].id] = rows_bytes(frame)
-            self._note_pieces(envelopes[-1].id, pieces_of(frame))
+            self._note_counts(envelopes[-1].id, counts)
         self._order = deque(self._sizes)
         self._pending_bytes = sum(self._sizes.values())
         self._last_id = self._order[-1] if self._order else self._state.oldest_id - 1
@@ -192,7 +200,8 @@ class WriteJournal:
         writes += [(key, None) for bucket in passed for key in gone_keys(bucket)]
         self._doubtful.update(sizes)
         for id, parts in rows.items():
-            self._note_pieces(id, len(parts) - 1)
+            if len(parts) > 2:
+                self._note_counts(id, row_counts(unpack_frame(parts[0][1], ENVELOPE)))
         pending_bytes = self._pending_bytes + sum(sizes.values())
         pending_bytes -= sum(self._sizes[id] for id in gone)
         self._space.make_room(max(self._pending_bytes, pending_bytes), sum(sizes.values()))
@@ -203,7 +212,7 @@ class WriteJournal:
         for id in gone:
             del self._sizes[id]
         for id in deleted:
-            self._pieces.pop(id, None)
+            self._counts.pop(id, None)
         self._sizes |= sizes
         self._order.extend(sizes)
         while self._order and self._order[0] < oldest_id:
@@ -230,13 +239,14 @@ class WriteJournal:
         return loaded
 
     def _load(self, id: int) -> QueuedWrite:
-        head, *payload = (self._row(key) for key in self._keys(id))
-        envelope = self._marked(read_envelope(unpack_frame(head, ENVELOPE)))
-        if len(payload) == 1:
-            frame = unpack_frame(payload[0], PAYLOAD)
-        else:
-            frame = joined_payload(id, [unpack_frame(piece, PIECE).body for piece in payload])
-        return QueuedWrite(envelope, read_payload(frame, envelope))
+        counts = self._counts.get(id, _ONE_EACH)
+        rows = [self._row(key) for key in write_keys(id, counts)]
+        head, payload = rows[: counts.envelope], rows[counts.envelope :]
+        first = unpack_frame(head[0], ENVELOPE)
+        envelope = read_envelope(_joined(counts.envelope, MORE_OF_ENVELOPE, first, head[1:]))
+        first = unpack_frame(payload[0], PAYLOAD)
+        frame = _joined(counts.payload, MORE_OF_PAYLOAD, first, payload[1:])
+        return QueuedWrite(self._marked(envelope), read_payload(frame, envelope))
 
     def _row(self, key: bytes) -> bytes:
         row = self._backend.get(key)
@@ -245,11 +255,11 @@ class WriteJournal:
         return row
 
     def _keys(self, id: int) -> list[bytes]:
-        return [envelope_key(id), *payload_keys(id, self._pieces.get(id, 1))]
+        return write_keys(id, self._counts.get(id, _ONE_EACH))
 
-    def _note_pieces(self, id: int, count: int) -> None:
-        if count > 1:
-            self._pieces[id] = count
+    def _note_counts(self, id: int, counts: RowCounts) -> None:
+        if counts != _ONE_EACH:
+            self._counts[id] = counts
 
     def _marked(self, envelope: WriteEnvelope) -> WriteEnvelope:
         if envelope.id > self._sent_before or envelope.maybe_sent:
@@ -306,3 +316,9 @@ class WriteJournal:
         rows.append(last)
         self._backend.commit(rows, sync=sync)
         self._state = state
+
+
+def _joined(count: int, kind_of_more: int, first: Frame, more: Sequence[bytes]) -> Frame:
+    if len(more) < count - 1:
+        raise CorruptRecord(f"the record {first.key!r} of a write is cut off")
+    return joined([first, *(unpack_frame(row, kind_of_more) for row in more)])
